@@ -1,16 +1,20 @@
 //! Every type of realtime frame, in one list: what clients send and who answers it, what the server sends.
 
+use std::time::Duration;
+
 use crate::chat::service::Chat;
 use crate::markers::Markers;
 use crate::realtime::{self, Delivery, FrameList, FrameTypes};
 use crate::{chat, markers, posts};
 
-/// The types of frames; what the server sends for products is known to their deliveries.
+/// The types of frames; what the server sends for products is known to their deliveries. Those of clients are answered
+/// `within` that time.
 #[must_use]
-pub fn frames(markers: &Markers, chat: &Chat, deliveries: &[Delivery]) -> FrameTypes {
+pub fn frames(markers: &Markers, chat: &Chat, deliveries: &[Delivery], within: Duration) -> FrameTypes {
     let feed_read = markers.clone();
     let [sends, reads, delivers, types] = [(); 4].map(|()| chat.clone());
     let list = FrameList::new()
+        .answered_within(within)
         // What clients send.
         .call("ping", realtime::ping)
         .call("feed.read", move |call| markers::stream::feed_read(feed_read.clone(), call))

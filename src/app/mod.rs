@@ -10,6 +10,7 @@ mod products;
 mod settings;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::FromRef;
 use fanfare_engines::Engines;
@@ -267,7 +268,7 @@ async fn start_under(
     let links = links::links(settings, &core, hot, passwords, &clicks).await?;
     let acts = Acts::new(core.clone(), users.clone(), posts.clone(), links.clone(), chat.clone(), ender);
     let (views, markers) = (posts.views().clone(), Markers::new(core.clone(), sessions.publisher()));
-    let streams = streams(&core, &feed, &notices, (&markers, &chat), &views, (deliveries, &live.feeder));
+    let streams = streams(settings, &core, (&feed, &notices), (&markers, &chat), &views, (deliveries, &live.feeder));
     let (realtime, realtime_threads) = sessions.start(&core, chat.horizon(), streams)?;
     let notifications = notifications(settings, &core, &views, &markers);
     let (log, keeps) = ((logging, settings.log.level.clone()), (storage.clone(), core.consumers.clone()));
@@ -387,15 +388,15 @@ fn notifications(settings: &Settings, core: &Core, views: &PostViews, markers: &
 
 /// Parts of the products in realtime delivery.
 fn streams(
+    settings: &Settings,
     core: &Core,
-    feed: &Feed,
-    notices: &NotificationFeeder,
+    (feed, notices): (&Feed, &NotificationFeeder),
     (markers, chat): (&Markers, &Chat),
     views: &PostViews,
     (deliveries, live): (Vec<Delivery>, &LiveFeeder),
 ) -> Streams {
     Streams {
-        types: frames::frames(markers, chat, &deliveries),
+        types: frames::frames(markers, chat, &deliveries, Duration::from_secs(settings.http.request_timeout_s)),
         producers: deliveries.into_iter().filter_map(|product| product.producer).collect(),
         sources: vec![
             notices.open(core.clone(), views.clone(), markers.clone()),

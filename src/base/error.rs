@@ -6,6 +6,9 @@
 use fanfare_engines::EngineError;
 use fanfare_protocol::{Code, FieldError, Problem};
 
+/// Detail of the answer to what stands on damaged rows or records.
+pub const DAMAGED: &str = "what is stored of this cannot be read, so nothing was done; the operator must look at it";
+
 /// Why a service did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -31,6 +34,10 @@ pub enum Error {
     /// Decision that another node makes, by its name; come back.
     #[error("node {0} decides about it")]
     Elsewhere(std::sync::Arc<str>),
+    /// Something stored that it stands on is not what was written, so nothing was done: said in the log when it was
+    /// found.
+    #[error("damaged: {0}")]
+    Damaged(std::sync::Arc<str>),
     /// An engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),

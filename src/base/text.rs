@@ -20,8 +20,8 @@ pub enum TextError {
     /// A control character other than newline and tab.
     #[error("holds the control character U+{0:04X}; only newline and tab are allowed")]
     Control(u32),
-    /// A character that breaks the line, or turns the direction of the words around a name.
-    #[error("holds U+{0:04X}; a name has no line ends, and nothing that changes the direction of text")]
+    /// A character that breaks the line, turns the direction of the words around a name, or is hidden in it.
+    #[error("holds U+{0:04X}; a name has no line ends, nothing that changes the direction of text, and nothing hidden")]
     NotInNames(u32),
 }
 
@@ -44,8 +44,8 @@ pub fn normalise(raw: &str, chars_max: usize) -> Result<String, TextError> {
     Ok(text)
 }
 
-/// Normalises a name, which stands within a line of others' words: no line ends of any kind, and nothing that turns
-/// the direction of what follows it.
+/// Normalises a name, which stands within a line of others' words: no line ends of any kind, nothing that turns the
+/// direction of what follows it, and nothing hidden that tells two names apart which look the same.
 pub fn normalise_name(raw: &str, chars_max: usize) -> Result<String, TextError> {
     let name = normalise(raw, chars_max)?;
     match name.chars().find(|c| !fits_a_name(*c)) {
@@ -61,12 +61,25 @@ pub fn name_from_elsewhere(raw: &str, chars_max: usize) -> Option<String> {
     normalise_name(&cut, chars_max).ok().filter(|name| !name.is_empty())
 }
 
-/// Whether a character fits a name. Not: control characters, line and paragraph separators, and what embeds, isolates
-/// or overrides a direction.
-fn fits_a_name(c: char) -> bool {
+/// Whether a character fits a name. Not: control characters, line and paragraph separators, what embeds, isolates or
+/// overrides a direction, and what is hidden.
+pub fn fits_a_name(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{2028}' | '\u{2029}')
         && !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        && !is_hidden(c)
+}
+
+/// Whether a character takes no room, and nothing that is written needs it.
+fn is_hidden(c: char) -> bool {
+    is_ignorable(c) && !c.is_whitespace() && !shapes(c)
+}
+
+/// Whether an invisible character has a part in how what is around it looks: what joins and parts letters (Persian,
+/// Indic scripts, emoji), marks of direction, the grapheme joiner, variation selectors, tags (flags of regions).
+const fn shapes(c: char) -> bool {
+    matches!(c, '\u{200c}'..='\u{200f}' | '\u{61c}' | '\u{34f}' | '\u{180b}'..='\u{180d}' | '\u{180f}')
+        || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' | '\u{e0020}'..='\u{e007f}')
 }
 
 /// Whether nothing of `text` can be seen.
@@ -82,11 +95,13 @@ fn shows_nothing(c: char) -> bool {
     if c.is_ascii() {
         return c <= ' ' || c == '\u{7f}';
     }
-    c.is_whitespace()
-        || c.is_control()
-        || DefaultIgnorableCodePoint::for_char(c)
+    c.is_whitespace() || c.is_control() || is_ignorable(c) || is_blank_by_name(c)
+}
+
+/// Whether a character is ignored where it is drawn.
+fn is_ignorable(c: char) -> bool {
+    DefaultIgnorableCodePoint::for_char(c)
         || (GeneralCategory::for_char(c) == GeneralCategory::Format && !PrependedConcatenationMark::for_char(c))
-        || is_blank_by_name(c)
 }
 
 /// Braille pattern blank, Khitan small script filler, Egyptian hieroglyph full and half blank, musical null notehead.
@@ -140,6 +155,23 @@ mod tests {
             let refused = normalise_name(&format!("Ann{c}nna"), MAX);
             assert_eq!(refused, Err(TextError::NotInNames(c.into())), "U+{:04X}", u32::from(c));
             assert_eq!(name_from_elsewhere(&format!("Ann{c}nna"), MAX).as_deref(), Some("Annnna"));
+        }
+        for hidden in
+            "\u{ad}\u{115f}\u{180e}\u{200b}\u{2060}\u{2063}\u{206f}\u{3164}\u{feff}\u{ffa0}\u{fffb}\u{e0001}".chars()
+        {
+            let refused = normalise_name(&format!("Ann{hidden}nna"), MAX);
+            assert_eq!(refused, Err(TextError::NotInNames(hidden.into())), "U+{:04X}", u32::from(hidden));
+        }
+        // What writing needs stands: letters apart and together, a family, a flag, a heart in colour.
+        for needed in [
+            "\u{645}\u{6cc}\u{200c}\u{62e}",
+            "👩\u{200d}👧",
+            "🏴\u{e0067}\u{e0062}\u{e007f}",
+            "❤\u{fe0f}",
+            "a\u{200f}b",
+            "⠓\u{2800}⠊",
+        ] {
+            assert_eq!(normalise_name(needed, MAX).as_deref(), Ok(needed));
         }
         for blank in ["", " ", "\u{2800}", "\u{202e}", "\0"] {
             assert_eq!(name_from_elsewhere(blank, MAX), None, "{blank:?}");

@@ -55,7 +55,7 @@ impl ChatCounts {
     }
 
     /// Something was refused.
-    fn refused(&self, reason: &'static str) {
+    pub fn refused(&self, reason: &'static str) {
         *self.refusals.lock().entry(reason).or_default() += 1;
         metrics::counter!("fanfare_chat_refusals_total", "reason" => reason).increment(1);
     }
@@ -69,6 +69,7 @@ impl ChatCounts {
                 _ => "not_admitted_invalid",
             }),
             Error::RateLimited { .. } => self.refused("rate_limited"),
+            Error::Damaged(_) | Error::Engine(EngineError::Corrupt(_)) => self.refused("damaged"),
             Error::Overloaded { .. } | Error::Elsewhere(_) | Error::Engine(_) => self.refused("overloaded"),
             Error::Setting(_) | Error::Internal(_) => self.refused("internal"),
         }

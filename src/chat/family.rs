@@ -17,7 +17,8 @@ use super::fold::{self, line, needs};
 use super::notices;
 use crate::base::error::{Error, Result};
 use crate::base::limits::chat::{
-    CONVERSATIONS_CACHED_BYTES_MAX, CONVERSATIONS_CACHED_MAX, GROUP_MEMBERS_MAX, GROUP_RECORD_ROWS, PEOPLE_EVER_MAX,
+    CONVERSATIONS_CACHED_BYTES_MAX, CONVERSATIONS_CACHED_MAX, DAMAGED_TOLD_MAX, GROUP_MEMBERS_MAX, GROUP_RECORD_ROWS,
+    PEOPLE_EVER_MAX,
 };
 use crate::data::families;
 use crate::data::rows::chat::{ChatHead, Info, MemberRow};
@@ -76,6 +77,8 @@ pub struct ChatFamily {
     counts: Arc<ChatCounts>,
     /// Partitions of people, who are told of what concerns them.
     spread: Spread,
+    /// Conversations of which it was said that they are damaged.
+    told: Cache<Id, ()>,
 }
 
 impl ChatFamily {
@@ -87,7 +90,7 @@ impl ChatFamily {
         (part, counts): (ChatPart, Arc<ChatCounts>),
         spread: Spread,
     ) -> Self {
-        Self { store, hears, part, counts, spread }
+        Self { store, hears, part, counts, spread, told: Cache::new(DAMAGED_TOLD_MAX) }
     }
 
     /// A conversation as it is stored.
@@ -109,6 +112,42 @@ impl ChatFamily {
         let people: Vec<Option<_>> = scan.await?.into_iter().map(person).collect::<Result<_, EngineError>>()?;
         Ok(Folded::new(head, info, people.into_iter().flatten().collect()))
     }
+
+    /// Adds the rows that are `missing` to `loaded`, each with the conversation that it is of.
+    async fn load_rows(&self, missing: Vec<(RowKey, Id)>, loaded: &mut ChatState) -> Result<()> {
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<RowKey> = missing.iter().map(|(key, _)| key.clone()).collect();
+        match self.store.get_many(&keys).await {
+            Ok(values) => loaded.rows.extend(keys.into_iter().zip(values)),
+            Err(EngineError::Corrupt(_)) => {
+                // One of them: the others are read without it.
+                for (key, conversation) in missing {
+                    match self.store.get(&key).await {
+                        Ok(value) => _ = loaded.rows.insert(key, value),
+                        Err(Error::Engine(EngineError::Corrupt(cause))) => {
+                            let what = format!("a row of {} cannot be read: {cause}", key.table.name);
+                            loaded.damaged.insert(conversation, what);
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// A record is refused, for something of its conversation is damaged. Said once, and counted each time.
+    fn is_damaged(&self, conversation: Id, cause: &str) {
+        self.counts.refused("damaged");
+        if self.told.get(&conversation).is_none() {
+            self.told.insert(conversation, ());
+            let partition = self.part.number;
+            tracing::error!(partition, %conversation, cause, "a conversation is damaged: what stands on it is refused");
+        }
+    }
 }
 
 impl Family for ChatFamily {
@@ -122,6 +161,8 @@ impl Family for ChatFamily {
 
     const NAME: &'static str = families::CHAT.name;
     const OWN_TABLE: Table = tables::CHAT_META;
+    /// No record is of two conversations, and none of another is decided on what is damaged.
+    const REFUSES_DAMAGE: bool = true;
 
     fn weight(proposal: &ChatRecord) -> Weight {
         let bytes = |text: &str| 64 + 4 * text.len();
@@ -181,17 +222,22 @@ impl Family for ChatFamily {
     ) -> Result<ChatState> {
         let before = before.map(|(state, _)| state);
         let mut loaded = ChatState::default();
-        let mut missing: Vec<RowKey> = Vec::new();
+        let mut missing: Vec<(RowKey, Id)> = Vec::new();
         for record in records {
             let id = record.conversation;
-            if !state.conversations.contains_key(&id) && !loaded.conversations.contains_key(&id) {
+            let is_known = |state: &ChatState| state.conversations.contains_key(&id) || state.damaged.contains_key(&id);
+            if !is_known(state) && !is_known(&loaded) {
                 let kept = || self.part.decoded.0.get(&id);
                 let known = before.and_then(|state| state.conversations.get(&id)).cloned().or_else(kept);
                 let conversation = match known {
-                    Some(known) => known,
-                    None => self.stored(id).await?,
+                    Some(known) => Ok(known),
+                    None => self.stored(id).await,
                 };
-                loaded.conversations.insert(id, conversation);
+                match conversation {
+                    Ok(conversation) => _ = loaded.conversations.insert(id, conversation),
+                    Err(Error::Engine(EngineError::Corrupt(cause))) => _ = loaded.damaged.insert(id, cause),
+                    Err(error) => return Err(error),
+                }
             }
             for key in needs(record) {
                 if state.rows.contains_key(&key) || loaded.rows.contains_key(&key) {
@@ -199,15 +245,12 @@ impl Family for ChatFamily {
                 }
                 let known = before.and_then(|state| state.rows.get(&key)).cloned();
                 if known.is_none() {
-                    missing.push(key.clone());
+                    missing.push((key.clone(), id));
                 }
                 loaded.rows.insert(key, known.flatten());
             }
         }
-        if !missing.is_empty() {
-            let values = self.store.get_many(&missing).await?;
-            loaded.rows.extend(missing.into_iter().zip(values));
-        }
+        self.load_rows(missing, &mut loaded).await?;
         Ok(loaded)
     }
 
@@ -218,10 +261,15 @@ impl Family for ChatFamily {
         for (key, value) in loaded.rows {
             state.rows.entry(key).or_insert(value);
         }
+        state.damaged.extend(loaded.damaged);
     }
 
     fn fold(&self, record: &mut ChatRecord, state: &mut ChatState, batch: &mut Batch) -> Result<ChatOutcome> {
-        fold::apply(state, record, batch)
+        let folded = fold::apply(state, record, batch);
+        if let Err(Error::Engine(EngineError::Corrupt(cause))) = &folded {
+            self.is_damaged(record.conversation, cause);
+        }
+        folded
     }
 
     fn line(&self, record: &ChatRecord, outcome: &ChatOutcome) -> Result<Bytes> {

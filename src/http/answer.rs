@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::openapi::{RefOr, ResponseBuilder};
 
 use super::forward::DecidedBy;
-use crate::base::error::Error;
+use crate::base::error::{DAMAGED, Error};
 use crate::base::limits::http::RETRY_AFTER_S;
 
 /// Why the server failed, carried in the answer's extensions to the layer that logs it with the request id.
@@ -42,22 +42,21 @@ impl IntoResponse for Error {
                 let problem = Problem::new(Code::Overloaded, "the storage is not available; try again later");
                 undone(with_cause(answer(&problem, RETRY_AFTER_S), cause))
             }
-            // Its cause was logged when it happened, once.
-            Self::Engine(EngineError::Closed(_)) => {
-                let problem = Problem::new(Code::Overloaded, "the storage has failed; the operator must look at it");
-                let mut response = answer(&problem, RETRY_AFTER_S);
-                response.extensions_mut().insert(Logged);
-                undone(response)
-            }
-            // Said when it began, once.
+            // The causes of these were logged when they happened, once.
+            Self::Engine(EngineError::Closed(_)) => logged(answer(
+                &Problem::new(Code::Overloaded, "the storage has failed; the operator must look at it"),
+                RETRY_AFTER_S,
+            )),
+            Self::Damaged(_) => logged(answer(&Problem::new(Code::Overloaded, DAMAGED), RETRY_AFTER_S)),
             Self::Engine(EngineError::Full(_)) => {
                 let detail =
                     "the disk of the server is as good as full; deletes are taken, and this once there is room";
-                let mut response = answer(&Problem::new(Code::Overloaded, detail), RETRY_AFTER_S);
-                response.extensions_mut().insert(Logged);
-                undone(response)
+                logged(answer(&Problem::new(Code::Overloaded, detail), RETRY_AFTER_S))
             }
             Self::Engine(EngineError::Unknown(cause)) => with_cause(outcome_unknown(), cause),
+            Self::Engine(EngineError::Corrupt(cause)) => {
+                undone(with_cause(answer(&Problem::new(Code::Overloaded, DAMAGED), RETRY_AFTER_S), cause))
+            }
             Self::Engine(error) => internal(error.to_string()),
             Self::Internal(cause) | Self::Setting(cause) => internal(cause),
         }
@@ -75,6 +74,12 @@ pub(super) struct Doubt;
 /// Marks a refusal that says that nothing was done: untrue when the request had written something before.
 #[derive(Debug, Clone, Copy)]
 struct Undone;
+
+/// Refusal of which the log tells already: nothing was done.
+fn logged(mut response: Response) -> Response {
+    response.extensions_mut().insert(Logged);
+    undone(response)
+}
 
 fn undone(mut response: Response) -> Response {
     response.extensions_mut().insert(Undone);

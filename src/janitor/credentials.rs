@@ -10,13 +10,14 @@ use fanfare_engines::{Batch, KeyRange, Order, RowKey};
 use fanfare_protocol::Id;
 use futures_util::future::try_join_all;
 
-use super::names::{FIRST_OF_HANDLES, has_people};
+use super::names::has_people;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::rows::number_in;
 use crate::data::store::Store;
 use crate::data::tables;
 use crate::log::core::{Core, Owners as _};
+use crate::users::names::FIRST_OF_HANDLES;
 
 /// Key of the number of first characters whose people were moved, in the `meta` table.
 const META_MOVED: Bytes = Bytes::from_static(b"credentials_moved");

@@ -82,6 +82,7 @@ impl Janitor {
             public::list_all(&self.core).await,
             settle::settle_all(&self.core).await,
             self.chat.clean().await,
+            self.chat.find_emptied().await,
             self.chat.let_go().await,
             self.media.forget_unused(self.core.log.sweep_ms()).await,
             forget::forget(&self.core).await,

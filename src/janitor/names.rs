@@ -17,14 +17,12 @@ use crate::data::rows::number_in;
 use crate::data::store::Store;
 use crate::data::tables;
 use crate::log::core::Core;
-use crate::users::names::{search_key, search_keys};
+use crate::users::names::{FIRST_OF_HANDLES, search_key, search_keys};
 
 /// Key of the first character that is still to be looked at, in the `meta` table.
 const META_KEYED_TO: Bytes = Bytes::from_static(b"names_keyed_to");
 /// Mark that all characters were looked at.
 const DONE: u32 = 1 + char::MAX as u32;
-/// First characters of handles: everybody who ever had an account here was found by one.
-pub(super) const FIRST_OF_HANDLES: &str = "0123456789_abcdefghijklmnopqrstuvwxyz";
 
 fn progress_row() -> RowKey {
     RowKey::new(tables::META, tables::ONE, META_KEYED_TO)

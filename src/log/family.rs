@@ -70,6 +70,10 @@ pub trait Family: Send + Sync + Sized + 'static {
     /// Whether ids that stand in no record are reserved in commits of this family: where the row of the clock is.
     const HAS_CLOCK: bool = false;
 
+    /// Whether a record is refused alone where [`fold`](Self::fold) answers that a row is damaged: then nothing of it
+    /// is in batch and state, and what follows is as if it had never been handed in. Else it ends the partition.
+    const REFUSES_DAMAGE: bool = false;
+
     /// Bound of what the record of a proposal takes, whatever the state.
     fn weight(proposal: &Self::Proposal) -> Weight;
 

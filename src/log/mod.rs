@@ -4,6 +4,7 @@ pub mod consumers;
 pub mod core;
 pub mod counters;
 pub mod effects;
+mod ending;
 pub mod events;
 pub mod family;
 pub mod fold;

@@ -16,11 +16,12 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::effects::{self, Effects};
+use super::ending::unless_ended;
 use super::handle::{Log, Pending};
 use super::owner::CONSUMER as WRITER;
 use crate::base::error::{Error, Result};
 use crate::base::limits::{self, ONWARD_WAITING_MAX};
-use crate::log::events::SourceRecord;
+use crate::log::events::{Event, SourceRecord};
 
 /// Pauses after something went wrong.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -153,6 +154,8 @@ pub struct Bearer {
     onward: Onward,
     /// Position below which everything that follows was told.
     at: Position,
+    /// A partition that takes nothing more was not told: the position is remembered no further.
+    is_left_out: bool,
 }
 
 impl Bearer {
@@ -173,7 +176,7 @@ impl Bearer {
             // A version that tells nothing let go of it.
             at = journal.checkpoint_of(WRITER, partition).await?;
         }
-        Ok(Self { log, journal, source, partition, onward, at })
+        Ok(Self { log, journal, source, partition, onward, at, is_left_out: false })
     }
 
     /// Tells what follows, as it settles. Ends when a record cannot be read, or the log is no more.
@@ -187,7 +190,8 @@ impl Bearer {
         }
     }
 
-    /// Tells what follows from everything that is settled now, also while storage is away.
+    /// Tells what follows from everything that is settled now, also while storage is away. A partition that takes
+    /// nothing more is told after a restart.
     ///
     /// # Errors
     /// When a record cannot be read, or the log is no more.
@@ -215,7 +219,7 @@ impl Bearer {
         } else {
             self.tell(records.into()).await?;
         }
-        if is_behind || count >= self.onward.0.room {
+        if (is_behind || count >= self.onward.0.room) && !self.is_left_out {
             self.remember(settled).await?;
         }
         Ok(())
@@ -245,18 +249,18 @@ impl Bearer {
     }
 
     /// Tells each partition what follows there, in order, and waits until all of it is durable.
-    async fn tell(&self, follows: Vec<(Id, Effects)>) -> Result<()> {
+    async fn tell(&mut self, follows: Vec<(Id, Effects)>) -> Result<()> {
         let mut pending: Vec<Pending> = Vec::new();
         let handed_in = self.hand_in(follows, &mut pending).await;
         // Whatever happens, what was handed in is waited for: a second try finds it done.
         let mut outcome = handed_in;
         for one in pending {
-            outcome = outcome.and(one.durable().await.map(drop));
+            outcome = outcome.and(unless_ended(one.durable().await, &mut self.is_left_out).map(drop));
         }
         outcome
     }
 
-    async fn hand_in(&self, follows: Vec<(Id, Effects)>, pending: &mut Vec<Pending>) -> Result<()> {
+    async fn hand_in(&mut self, follows: Vec<(Id, Effects)>, pending: &mut Vec<Pending>) -> Result<()> {
         // The last record of the source of which each partition was handed something.
         let mut last: Vec<(Partition, Id)> = Vec::new();
         for (id, effects) in follows {
@@ -270,8 +274,9 @@ impl Bearer {
                     continue;
                 }
                 let from = SourceRecord { partition: self.partition.0, id, after };
-                let guard = self.log.decide_in(to, &[]).await?;
-                pending.push(self.log.submit(&guard, effects::derived(Some(effect), to, from)).await?);
+                let derived = effects::derived(Some(effect), to, from);
+                let Some(one) = unless_ended(self.submit(to, derived).await, &mut self.is_left_out)? else { continue };
+                pending.push(one);
                 match known.and_then(|place| last.get_mut(place)) {
                     Some(known) => known.1 = id,
                     None => last.push((to, id)),
@@ -279,6 +284,11 @@ impl Bearer {
             }
         }
         Ok(())
+    }
+
+    async fn submit(&self, to: Partition, derived: Event) -> Result<Pending> {
+        let guard = self.log.decide_in(to, &[]).await?;
+        self.log.submit(&guard, derived).await
     }
 
     /// Remembers that everything up to `told` was told, as far as the log's own head has come.

@@ -18,6 +18,7 @@ use fanfare_engines::{
 };
 use fanfare_protocol::Id;
 
+use super::ending::Ending;
 use super::folder::group::Group;
 use super::folder::queue::Queue;
 use super::folder::{Ahead, Folder};
@@ -33,7 +34,6 @@ use super::standby::Ears;
 use super::takeover;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
-use crate::data::storage::Storage;
 use crate::log::family::Family;
 use crate::log::mint::Mint;
 
@@ -211,8 +211,8 @@ pub(super) struct Appended {
 /// Way back to who handed in the record of an id.
 pub(super) type Numbered<F> = (Id, Answer<F>);
 
-/// Answers a group that was not committed.
-pub(super) fn refuse<F: Family>(error: &Error, answers: Vec<Numbered<F>>, storage: &Storage) {
+/// Answers a group that was not committed, of a partition that ends with it where that is for good.
+pub(super) fn refuse<F: Family>(error: &Error, answers: Vec<Numbered<F>>, ending: &Ending) {
     let engine = match error {
         // Nothing was done, and nothing is wrong with the storage.
         Error::Engine(EngineError::Limit(cause)) => {
@@ -226,17 +226,26 @@ pub(super) fn refuse<F: Family>(error: &Error, answers: Vec<Numbered<F>>, storag
             error.clone()
         }
         Error::Engine(error @ EngineError::Closed(_)) => {
-            storage.fail(error);
+            ending.storage().fail(error);
             error.clone()
         }
         // Something stored is not what it should be, found before anything was written.
         error => {
-            storage.fail(error);
-            EngineError::Closed(format!("a commit failed: {error}"))
+            ending.say(error);
+            refuse_ended(answers, ending);
+            return;
         }
     };
     for (_, answer) in answers {
         let _ = answer.send(Err(Error::Engine(engine.clone())));
+    }
+}
+
+/// Answers a group of a partition that takes nothing more.
+fn refuse_ended<F: Family>(answers: Vec<Numbered<F>>, ending: &Ending) {
+    for (_, answer) in answers {
+        let _ = answer
+            .send(ending.refusal().map_or_else(|| Err(Error::Internal("an end without a cause".to_owned())), Err));
     }
 }
 
@@ -268,7 +277,6 @@ pub(super) struct Owner<F: Family> {
 pub(super) struct Work<F: Family> {
     pub(super) queue: Queue<F>,
     pub(super) mint: Mint,
-    pub(super) storage: Storage,
 }
 
 impl<F: Family> Owner<F> {
@@ -298,34 +306,39 @@ impl<F: Family> Owner<F> {
         Ok((owner, taken.last, taken.unreadable))
     }
 
+    /// End of its partition.
+    pub(super) const fn ending(&self) -> &Ending {
+        self.appender.patience.ending()
+    }
+
     /// Term of this owner.
     pub(super) fn term(&self) -> CurrentTerm {
         self.folder.term.clone()
     }
 
     /// Starts the thread, which takes what comes through `queue`.
-    pub(super) fn start(self, queue: Queue<F>, mint: Mint, storage: Storage) -> Result<JoinHandle<()>> {
-        let (runtime, alarm) = (tokio::runtime::Handle::current(), Alarm(storage.clone()));
+    pub(super) fn start(self, queue: Queue<F>, mint: Mint) -> Result<JoinHandle<()>> {
+        let (runtime, alarm) = (tokio::runtime::Handle::current(), Alarm(self.ending().storage().clone()));
         let name = if F::HAS_CLOCK { "owner".to_owned() } else { format!("owner-{}", F::NAME) };
         std::thread::Builder::new()
             .name(name)
             .spawn(move || {
                 let _alarm = alarm;
-                runtime.block_on(self.run(queue, mint, storage));
+                runtime.block_on(self.run(queue, mint));
             })
             .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
 
     /// Takes what comes through `queue` until nobody has a way in.
-    pub(super) async fn run(mut self, queue: Queue<F>, mint: Mint, storage: Storage) {
-        let mut work = Work { queue, mint, storage };
+    pub(super) async fn run(mut self, queue: Queue<F>, mint: Mint) {
+        let mut work = Work { queue, mint };
         let mut next = Group::default();
         if !self.fence.is_up() {
             self.say();
         }
         while !next.is_empty() || self.wait(&mut work).await {
             work.queue.gather();
-            self.stand_again(&mut work.queue.waiting, &work.mint, &work.storage).await;
+            self.stand_again(&mut work.queue.waiting, &work.mint).await;
             pace::keep(&mut work.queue, &work.mint, &self.appender.patience).await;
             self.folder.take(&mut next, (&mut work.queue, limits::GROUP_RECORDS_MAX), &work.mint, None);
             if !next.is_empty() {
@@ -333,7 +346,7 @@ impl<F: Family> Owner<F> {
             }
             self.appender.patience.done();
         }
-        if work.storage.has_failed() || self.fence.is_up() {
+        if self.ending().is_said() || self.fence.is_up() {
             return;
         }
         if F::HAS_CLOCK
@@ -349,11 +362,12 @@ impl<F: Family> Owner<F> {
     /// Commits a group and answers everybody in it. Answers the group that was begun meanwhile.
     async fn commit(&mut self, mut group: Group<F>, work: &mut Work<F>) -> Group<F> {
         let (first, mut ahead) = (group.first(), Ahead::default());
-        let committed = if work.storage.has_failed() {
-            Err(Error::Engine(EngineError::Closed("storage failed before; restart the server".to_owned())))
-        } else {
-            self.append(&mut group, &mut ahead, work).await
-        };
+        if self.ending().is_said() {
+            self.folder.through(first);
+            refuse_ended(group.into_askers(), self.ending());
+            return Group::default();
+        }
+        let committed = self.append(&mut group, &mut ahead, work).await;
         let mut ahead = ahead.group;
         match committed {
             Ok(appended) => {
@@ -370,16 +384,17 @@ impl<F: Family> Owner<F> {
             Err(Error::Engine(EngineError::Fenced)) => {
                 self.fence.undecided(std::mem::take(&mut group.lines));
                 self.folder.refuse_earlier(ahead);
-                self.fenced(group.into_askers(), &work.mint, &work.storage).await;
+                self.fenced(group.into_askers(), &work.mint).await;
                 return Group::default();
             }
             Err(error) => {
-                // Of what is unknown some may settle yet.
-                if !matches!(error, Error::Engine(EngineError::Unknown(_))) {
+                let is_unknown = matches!(error, Error::Engine(EngineError::Unknown(_)));
+                self.fence.undecided(std::mem::take(&mut group.lines));
+                refuse(&error, group.into_askers(), self.ending());
+                // Of what is unknown some may settle yet, but not by an owner that takes nothing more.
+                if !is_unknown || self.ending().is_said() {
                     self.folder.through(first);
                 }
-                self.fence.undecided(std::mem::take(&mut group.lines));
-                refuse(&error, group.into_askers(), &work.storage);
             }
         }
         #[cfg(test)]

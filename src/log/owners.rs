@@ -9,6 +9,7 @@ use fanfare_engines::{Claimant, EngineError, Engines, Partition, Term};
 use fanfare_protocol::Id;
 use tokio::sync::oneshot;
 
+use super::ending::Ending;
 use super::folder::queue::{Door, Queue, queue};
 use super::follower::Follower;
 use super::hearing::Hearing;
@@ -98,8 +99,7 @@ impl<F: Family> PendingIn<F> {
 struct Way<F: Family> {
     door: Door<F>,
     term: CurrentTerm,
-    /// Why nothing is taken, until a restart.
-    failed: Option<String>,
+    ending: Ending,
 }
 
 /// Owners of a family; clones are the same. Their threads end when every one of them is dropped.
@@ -143,7 +143,7 @@ impl<F: Family> Taken<F> {
     /// Starts the threads.
     pub(super) fn start(self, mint: &Mint) -> Result<(FamilyLog<F>, OwnerThreads)> {
         let Self { owners, each, .. } = self;
-        let start = |(owner, queue): (Owner<F>, Queue<F>)| owner.start(queue, mint.clone(), owners.0.storage.clone());
+        let start = |(owner, queue): (Owner<F>, Queue<F>)| owner.start(queue, mint.clone());
         let threads = each.into_iter().map(start).collect::<Result<_>>()?;
         Ok((owners, OwnerThreads::new(threads)))
     }
@@ -172,7 +172,10 @@ impl<F: Family> FamilyLog<F> {
         for partition in family.partitions() {
             let (door, queue) = queue();
             let handles = door.handles();
-            let patience = Patience::new(storage.clone(), move || handles.are_gone());
+            // With the only one of those nothing else is there that could go on.
+            let is_of_all = F::HAS_CLOCK && family.count == 1;
+            let ending = Ending::new(storage.clone(), F::NAME, partition, is_of_all);
+            let patience = Patience::new(ending.clone(), move || handles.are_gone());
             let (owner, highest, unreadable) = match roster.owner_of(partition) {
                 Assigned::Here => {
                     match Owner::take_over(engines, (partition, make(partition)), &around, patience.clone()).await {
@@ -186,18 +189,11 @@ impl<F: Family> FamilyLog<F> {
                 Assigned::There(_) => stand_by(partition, patience.clone()).await?,
             };
             lasts.push((partition, highest));
-            let failed = unreadable.as_ref().map(Error::to_string);
-            ways.push(Way { door, term: owner.term(), failed });
+            ways.push(Way { door, term: owner.term(), ending: ending.clone() });
             last = last.max(highest);
             match unreadable {
                 None => each.push((owner, queue)),
-                // Nothing else is there that could go on.
-                Some(unreadable) if F::HAS_CLOCK && family.count == 1 => storage.fail(&unreadable),
-                Some(unreadable) => {
-                    let partition = partition.0;
-                    tracing::error!(family = F::NAME, partition, %unreadable, "a partition takes nothing more");
-                    storage.lacks_part();
-                }
+                Some(unreadable) => ending.say(&unreadable),
             }
             patient = Some(patience);
         }
@@ -223,11 +219,14 @@ impl<F: Family> FamilyLog<F> {
     /// `partition`, if this node decides there and storage takes something.
     ///
     /// # Errors
-    /// 503 when another node decides there, or storage is away: nothing was begun.
+    /// 503 when another node decides there, it takes nothing more, or storage is away: nothing was begun.
     pub(super) fn here(&self, partition: Partition) -> Result<()> {
         match self.0.roster.owner_of(partition) {
             Assigned::There(node) => Err(Error::Elsewhere(node)),
-            Assigned::Here => Ok(self.0.storage.admit(&[StoragePart::Rows, StoragePart::Log], None)?),
+            Assigned::Here => match self.way(partition)?.ending.refusal() {
+                Some(refusal) => Err(refusal),
+                None => Ok(self.0.storage.admit(&[StoragePart::Rows, StoragePart::Log], None)?),
+            },
         }
     }
 
@@ -268,8 +267,8 @@ impl<F: Family> FamilyLog<F> {
             return Err(Error::Internal(what));
         }
         let (way, storage) = (self.way(partition)?, &self.0.storage);
-        if let Some(cause) = &way.failed {
-            return Err(EngineError::Closed(cause.clone()).into());
+        if let Some(refusal) = way.ending.refusal() {
+            return Err(refusal);
         }
         let adds = (!F::only_ends(&proposal)).then_some(0);
         storage.admit(&[StoragePart::Rows, StoragePart::Log], adds)?;
@@ -287,7 +286,7 @@ impl<F: Family> FamilyLog<F> {
     pub fn states(&self) -> impl Iterator<Item = (Partition, usize, bool)> + '_ {
         let serves = self.0.storage.serves();
         let state = move |(place, way): (u16, &Way<F>)| {
-            (Partition(self.0.first.0 + place), way.door.len(), serves && way.failed.is_none())
+            (Partition(self.0.first.0 + place), way.door.len(), serves && !way.ending.is_said())
         };
         (0..).zip(&self.0.ways).map(state)
     }

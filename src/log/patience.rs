@@ -12,6 +12,7 @@ use fanfare_engines::EngineError;
 use crate::base::error::{Error, Result};
 use crate::base::limits;
 use crate::data::storage::{LogPart, Storage, awaited};
+use crate::log::ending::Ending;
 
 /// Milliseconds before the first repetition, doubled each time, and the most.
 const AGAIN_MS: u64 = 20;
@@ -22,7 +23,7 @@ const TRIES_SILENT: u32 = 4;
 /// Patience of one owner. Clones share it.
 #[derive(Clone)]
 pub(super) struct Patience {
-    storage: Storage,
+    ending: Ending,
     log: Arc<LogPart>,
     /// Whether nobody waits for this owner any more: the server is stopping.
     is_over: Arc<dyn Fn() -> bool + Send + Sync>,
@@ -69,10 +70,15 @@ impl Tries {
 }
 
 impl Patience {
-    /// Patience until `is_over`; `storage` hears when it is needed.
-    pub(super) fn new(storage: Storage, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        let log = Arc::new(LogPart::new(storage.clone()));
-        Self { storage, log, is_over: Arc::new(is_over), silent: Arc::default() }
+    /// Patience until `is_over`; storage hears when it is needed, and the partition's `ending` when it is of no use.
+    pub(super) fn new(ending: Ending, is_over: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let log = Arc::new(LogPart::new(ending.storage().clone()));
+        Self { ending, log, is_over: Arc::new(is_over), silent: Arc::default() }
+    }
+
+    /// End of the owner's partition.
+    pub(super) const fn ending(&self) -> &Ending {
+        &self.ending
     }
 
     /// Part of this owner in the state of the log.
@@ -82,7 +88,7 @@ impl Patience {
 
     /// Whether nobody waits any more.
     pub(super) fn is_over(&self) -> bool {
-        self.storage.is_left() || (self.is_over)()
+        self.ending.storage().is_left() || (self.is_over)()
     }
 
     /// The answer of a `call`, which is waited for; everybody hears when it is long in coming. To be followed by
@@ -105,8 +111,10 @@ impl Patience {
     pub(super) async fn again(&self, tries: &mut Tries, error: &EngineError) -> bool {
         if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_)) {
             // Whatever callers hear, who may have been told of an earlier try.
-            if matches!(error, EngineError::Corrupt(_) | EngineError::Closed(_)) {
-                self.storage.fail(error);
+            match error {
+                EngineError::Closed(_) => self.ending.storage().fail(error),
+                EngineError::Corrupt(_) => self.ending.say(error),
+                _ => {}
             }
             self.done();
             return false;

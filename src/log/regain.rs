@@ -14,7 +14,6 @@ use super::owners::Proposed;
 use super::patience::Tries;
 use super::roster::Assigned;
 use crate::base::error::{Error, Result};
-use crate::data::storage::Storage;
 use crate::log::family::{CommittedIn, CommittedOf, Family, Past};
 use crate::log::mint::Mint;
 
@@ -87,46 +86,61 @@ impl<F: Family> Fence<F> {
 impl<F: Family> Owner<F> {
     /// Drops what is in memory, for another owner has written, takes the partition again where the roster says so, and
     /// answers the group whose append was fenced.
-    pub(super) async fn fenced(&mut self, answers: Vec<Numbered<F>>, mint: &Mint, storage: &Storage) {
+    pub(super) async fn fenced(&mut self, answers: Vec<Numbered<F>>, mint: &Mint) {
         tracing::warn!(partition = self.folder.partition.0, "another owner wrote to the log");
         self.fence.is_up = true;
         self.fence.groups.extend(answers.first().map(|(first, _)| *first));
         self.folder.family.forget();
-        match self.regain(mint, storage).await {
+        match self.regain(mint).await {
             Ok(()) => {
                 for (id, answer) in answers {
                     let _ = answer.send(self.fence.answer_of(id)); // a caller that went away needs no answer
                 }
             }
-            Err(error) if self.appender.is_import() => refuse(&error, answers, storage),
-            Err(_) => refuse(&EngineError::Unknown("another owner has the log".to_owned()).into(), answers, storage),
+            Err(error) if self.appender.is_import() => refuse(&error, answers, self.ending()),
+            Err(_) => {
+                let unknown = EngineError::Unknown("another owner has the log".to_owned());
+                refuse(&unknown.into(), answers, self.ending());
+            }
         }
     }
 
     /// Takes the partition again, if it is lost and the roster gives it back; else refuses what waits.
-    pub(super) async fn stand_again(&mut self, waiting: &mut Vec<Proposed<F>>, mint: &Mint, storage: &Storage) {
-        if !self.fence.is_up || storage.has_failed() {
+    pub(super) async fn stand_again(&mut self, waiting: &mut Vec<Proposed<F>>, mint: &Mint) {
+        if !self.fence.is_up || self.ending().is_said() {
             return;
         }
-        if let Err(error) = self.regain(mint, storage).await {
+        if let Err(error) = self.regain(mint).await {
             self.appender.patience.done(); // the next who comes has it tried again
             for Proposed { answer, .. } in waiting.drain(..) {
                 let _ = answer.send(Err(match &error {
                     Error::Elsewhere(node) => Error::Elsewhere(Arc::clone(node)),
+                    Error::Engine(EngineError::Corrupt(cause)) => Error::Damaged(cause.as_str().into()),
                     error => EngineError::Unavailable(format!("the log is another's: {error}")).into(),
                 }));
             }
         }
     }
 
-    /// Regains the partition, while others may claim it too, or storage may be away.
-    pub(super) async fn regain(&mut self, mint: &Mint, storage: &Storage) -> Result<()> {
+    /// Regains the partition, while others may claim it too, or storage may be away. Where it ends with that, what was
+    /// on its way holds nobody else up: it is settled by whoever can read the log.
+    pub(super) async fn regain(&mut self, mint: &Mint) -> Result<()> {
+        let regained = self.try_again(mint).await;
+        if self.ending().is_said() {
+            for first in self.fence.take_groups() {
+                self.folder.through(Some(first));
+            }
+        }
+        regained
+    }
+
+    async fn try_again(&mut self, mint: &Mint) -> Result<()> {
         let mut tries = Tries::default();
         if self.appender.is_import() {
             // Whoever came after it serves people.
             let what = "another owner claimed the log during the import: stop that server, and start the import again";
             let error = EngineError::Closed(what.to_owned());
-            storage.fail(&error);
+            self.ending().storage().fail(&error);
             return Err(error.into());
         }
         loop {
@@ -151,15 +165,15 @@ impl<F: Family> Owner<F> {
                 Err(Error::Engine(EngineError::Full(cause))) => EngineError::Unavailable(cause),
                 Err(Error::Engine(error)) => error,
                 Err(error) => {
-                    storage.fail(&error);
+                    self.ending().say(&error);
                     return Err(error);
                 }
             };
             if self.appender.patience.again(&mut tries, &error).await {
                 continue;
             }
-            if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_)) {
-                storage.fail(&error);
+            if !matches!(error, EngineError::Unavailable(_) | EngineError::Unknown(_) | EngineError::Closed(_)) {
+                self.ending().say(&error);
             }
             return Err(error.into());
         }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::base::clock::Clock;
+use crate::data::storage::Storage;
 use crate::log::events::Event;
 use crate::log::handle::{Guard, Log, LogSetup};
 use crate::log::horizon::Horizon;

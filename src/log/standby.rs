@@ -100,10 +100,10 @@ impl<F: Family> Owner<F> {
 
     /// Does what roster and other nodes say: takes the partition, lets go of it, or hears what is settled in it.
     async fn follow(&mut self, work: &mut Work<F>) {
-        let Some(ears) = &mut self.ears else { return };
-        if work.storage.has_failed() {
+        if self.ending().is_said() {
             return;
         }
+        let Some(ears) = &mut self.ears else { return };
         let heard = *ears.ends.borrow_and_update();
         #[cfg(test)]
         let heard = ears.hearing.believed(heard);
@@ -120,7 +120,7 @@ impl<F: Family> Owner<F> {
             self.folder.family.forget();
         }
         if is_here {
-            if let Err(error) = self.regain(&work.mint, &work.storage).await {
+            if let Err(error) = self.regain(&work.mint).await {
                 tracing::debug!(partition = self.folder.partition.0, %error, "the partition is not taken over yet");
                 self.appender.patience.done();
             }

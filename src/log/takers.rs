@@ -13,6 +13,7 @@ use fanfare_engines::{EngineError, Engines, Journal, Offset, Partition, Position
 use fanfare_protocol::Id;
 
 use super::effects;
+use super::ending::unless_ended;
 use super::handle::{Guard, Log};
 use super::hearing::ROSTER_PAUSE;
 use super::records;
@@ -89,6 +90,7 @@ impl Takers {
                 at,
                 done: Id(0),
                 since: 0,
+                is_left_out: false,
                 settled,
                 #[cfg(test)]
                 is_hasty: false,
@@ -126,6 +128,8 @@ pub struct Taker {
     done: Id,
     /// Records since the position was remembered.
     since: usize,
+    /// A partition that takes nothing more was not told: the position is remembered no further.
+    is_left_out: bool,
     settled: SettledWatch,
     #[cfg(test)]
     is_hasty: bool,
@@ -136,7 +140,7 @@ type Told = (Partition, Vec<(Id, Event)>);
 
 impl Taker {
     /// Tells what follows from everything that is settled now, and waits for it, also while storage is away. A
-    /// partition that takes nothing any more is not waited for.
+    /// partition that takes nothing more is not waited for, and told after a restart.
     ///
     /// # Errors
     /// When a record cannot be read.
@@ -207,7 +211,7 @@ impl Taker {
         if is_whole {
             self.at = page.next;
             self.since += looked_at;
-            if self.since >= limits::CHECKPOINT_EVERY as usize {
+            if self.since >= limits::CHECKPOINT_EVERY as usize && !self.is_left_out {
                 self.around.journal.checkpoint(CONSUMER, self.partition, self.at).await?;
                 self.since = 0;
             }
@@ -229,7 +233,7 @@ impl Taker {
     }
 
     /// Tells each partition what follows there, in order, and waits until all of it is durable.
-    async fn tell(&self, told: Vec<Told>) -> Result<()> {
+    async fn tell(&mut self, told: Vec<Told>) -> Result<()> {
         let (mut pending, mut elsewhere) = (Vec::new(), Vec::new());
         let mut outcome = Ok(());
         let is_alone = self.around.log.is_alone();
@@ -241,12 +245,13 @@ impl Taker {
             let mut after = self.around.log.crossing(to)?.taken_of(self.partition.0);
             for (id, effect) in effects.into_iter().filter(|(id, _)| *id > after).collect::<Vec<_>>() {
                 let from = SourceRecord { partition: self.partition.0, id, after };
-                match self.hand_in(to, from, effect).await {
-                    Ok(Some(one)) => {
+                match unless_ended(self.hand_in(to, from, effect).await, &mut self.is_left_out) {
+                    Ok(Some(Some(one))) => {
                         pending.push(one);
                         after = id;
                     }
-                    Ok(None) => {}
+                    Ok(Some(None)) => {}
+                    Ok(None) => break,
                     Err(error) => {
                         outcome = Err(error);
                         break;
@@ -256,7 +261,7 @@ impl Taker {
         }
         // Whatever happens, what was handed in is waited for: a second try finds it done.
         for one in pending {
-            outcome = outcome.and(one.durable().await.map(drop));
+            outcome = outcome.and(unless_ended(one.durable().await, &mut self.is_left_out).map(drop));
         }
         outcome?;
         // Own ones first: of two nodes that waited for each other's before, neither would tell any.

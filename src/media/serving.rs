@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use fanfare_protocol::MediaKind;
 
 use crate::base::limits::media::FILENAME_CHARS_MAX;
+use crate::base::text::{fits_a_name, is_blank};
 
 /// An id never gets other bytes, so caches may keep them for a year.
 const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
@@ -220,14 +221,15 @@ fn extension_of(content_type: &str) -> Option<&'static str> {
     }
 }
 
-/// The last part of a path-like name without what could mislead or break out: separators, control and direction
-/// characters, leading dots. `None` when nothing is left. Cleaning twice changes nothing.
+/// The last part of a path-like name without what could mislead or break out: separators, what fits no name, marks of
+/// direction, which could move an extension, and leading dots. `None` when nothing of it can be seen. Cleaning twice
+/// changes nothing.
 #[must_use]
 pub fn clean_filename(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let misleads = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        !fits_a_name(c)
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{61c}')
             || matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*')
     };
     let kept: String = last.chars().filter(|c| !misleads(*c)).collect();
@@ -244,7 +246,7 @@ pub fn clean_filename(name: &str) -> Option<String> {
         }
         (_, true) => kept.chars().take(FILENAME_CHARS_MAX).collect::<String>().trim_end_matches(edge).to_owned(),
     };
-    (!cut.is_empty()).then_some(cut)
+    (!is_blank(&cut)).then_some(cut)
 }
 
 #[cfg(test)]
@@ -294,13 +296,16 @@ mod tests {
             ("C:\\x\\报告.pdf", "filename=\"__.pdf\"; filename*=UTF-8''%E6%8A%A5%E5%91%8A.pdf"),
             ("a\r\nSet-Cookie: b=1", "filename=\"aSet-Cookie b=1\"; filename*=UTF-8''aSet-Cookie%20b%3D1"),
             ("fdp\u{202e}exe.pdf", "filename=\"fdpexe.pdf\"; filename*=UTF-8''fdpexe.pdf"),
+            ("a\u{61c}\u{3164}\u{e0001}\u{ad}b.txt", "filename=\"ab.txt\"; filename*=UTF-8''ab.txt"),
         ] {
             let file = Representation { kind: MediaKind::File, filename: Some(name), ..PICTURE };
             let disposition = get(&plan(&file, &Conditions::default()), "content-disposition");
             assert_eq!(disposition, format!("attachment; {header}"));
         }
-        let nameless = Representation { kind: MediaKind::File, filename: Some("..."), ..PICTURE };
-        assert_eq!(get(&plan(&nameless, &Conditions::default()), "content-disposition"), "attachment");
+        for unseen in ["...", "\u{200d}", "\u{202e}\u{200b}"] {
+            let nameless = Representation { kind: MediaKind::File, filename: Some(unseen), ..PICTURE };
+            assert_eq!(get(&plan(&nameless, &Conditions::default()), "content-disposition"), "attachment");
+        }
     }
 
     #[test]

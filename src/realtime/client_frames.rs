@@ -4,7 +4,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use fanfare_engines::EngineError;
 use fanfare_protocol::{ClientFrame, Id, ResetReason};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -47,6 +49,8 @@ struct Lists {
     server: Vec<&'static str>,
     /// Types that not every client knows, and the reason of the reset that others get in their place.
     novel: Vec<(&'static str, ResetReason)>,
+    /// Longest wait for an answer; without end where there is none.
+    within: Option<Duration>,
 }
 
 impl std::fmt::Debug for FrameTypes {
@@ -93,6 +97,14 @@ impl FrameList {
         self
     }
 
+    /// Longest wait for what a frame asks for: then its client hears that the outcome is not known, as over HTTP, and
+    /// it goes on.
+    #[must_use]
+    pub const fn answered_within(mut self, within: Duration) -> Self {
+        self.0.within = Some(within);
+        self
+    }
+
     /// The finished list.
     #[must_use]
     pub fn build(self) -> FrameTypes {
@@ -127,7 +139,17 @@ impl FrameTypes {
         turn: FrameTurn,
     ) -> Result<Value> {
         match self.0.calls.iter().find(|(kind, _)| *kind == frame.kind) {
-            Some((_, answer)) => answer(ClientCall { realtime, person, session, data: frame.data, turn }).await,
+            Some((_, answer)) => {
+                let mut answering = answer(ClientCall { realtime, person, session, data: frame.data, turn });
+                let Some(within) = self.0.within else { return answering.await };
+                match tokio::time::timeout(within, &mut answering).await {
+                    Ok(answer) => answer,
+                    Err(_) => {
+                        drop(tokio::spawn(answering));
+                        Err(EngineError::Unknown(format!("a frame has no answer for {} s", within.as_secs())).into())
+                    }
+                }
+            }
             None => {
                 let shown: String = frame.kind.chars().take(SHOWN_CHARS_MAX).collect();
                 Err(Error::field("type", format!("\"{shown}\" is unknown; it must be {}", self.known())))

@@ -19,7 +19,7 @@ use super::frame::Frame;
 use super::service::Realtime;
 use super::session::SessionId;
 use super::signals::{Command, FromClient, ShardHandle};
-use crate::base::error::Error;
+use crate::base::error::{DAMAGED, Error};
 use crate::base::limits::http::RETRY_AFTER_S;
 
 /// Order of the frames of one session, or of one request: each waits for the one before.
@@ -188,12 +188,18 @@ pub async fn answer(
         Error::Elsewhere(_) => {
             later(Problem::new(Code::Overloaded, "another node decides about this now; try again"), RETRY_AFTER_S)
         }
+        Error::Damaged(_) => later(Problem::new(Code::Overloaded, DAMAGED), RETRY_AFTER_S),
         Error::Engine(EngineError::Unknown(cause)) => {
             tracing::warn!(%cause, "whether a client's frame was done is not known");
-            later(Problem::new(Code::OutcomeUnknown, "whether it was done is not known; send it again"), RETRY_AFTER_S)
+            let again = "whether it was done is not known; send it again, a message with the same client_id";
+            later(Problem::new(Code::OutcomeUnknown, again), RETRY_AFTER_S)
         }
         Error::Engine(EngineError::Unavailable(_) | EngineError::Closed(_) | EngineError::Full(_)) => {
             later(Problem::new(Code::Overloaded, "the storage is not available; try again later"), RETRY_AFTER_S)
+        }
+        Error::Engine(EngineError::Corrupt(cause)) => {
+            tracing::error!(%cause, "a client's frame stands on what is damaged");
+            later(Problem::new(Code::Overloaded, DAMAGED), RETRY_AFTER_S)
         }
         error @ (Error::Engine(_) | Error::Internal(_) | Error::Setting(_)) => {
             tracing::error!(%error, "a client's frame failed");

@@ -9,6 +9,9 @@ use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed}
 
 use crate::base::limits;
 
+/// First characters of handles: everybody who ever had an account here was found by one.
+pub const FIRST_OF_HANDLES: &str = "0123456789_abcdefghijklmnopqrstuvwxyz";
+
 /// Key that all spellings of a name share: canonical caseless matching of the Unicode Standard (D145), composed. So
 /// `Jürgen` is found in either normal form and any case, and `STRASSE` finds `Straße`.
 #[must_use]

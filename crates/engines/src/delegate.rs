@@ -100,6 +100,11 @@ pub trait TablesDelegate: Send + Sync + 'static {
         self.behind().get(key).await
     }
 
+    /// Counterpart of [`Tables::get_many`].
+    async fn get_many(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, EngineError> {
+        self.behind().get_many(keys).await
+    }
+
     /// Counterpart of [`Tables::replace_unique`].
     async fn replace_unique(&self, key: RowKey, value: Bytes, held: u64, new: u64) -> Result<Replaced, EngineError> {
         self.behind().replace_unique(key, value, held, new).await
@@ -117,7 +122,7 @@ impl<D: TablesDelegate> Tables for D {
     }
 
     async fn get_many(&self, keys: &[RowKey]) -> Result<Vec<Option<Bytes>>, EngineError> {
-        self.behind().get_many(keys).await
+        TablesDelegate::get_many(self, keys).await
     }
 
     async fn scan(

@@ -30,6 +30,8 @@ pub const GROUP_MEMBERS_MAX: usize = 1_000;
 pub const CONVERSATIONS_CACHED_MAX: usize = 100_000;
 /// Bytes that they take; beyond, as above.
 pub const CONVERSATIONS_CACHED_BYTES_MAX: u64 = 64 << 20;
+/// Damaged conversations that are remembered to have been told of; of others the log tells again.
+pub const DAMAGED_TOLD_MAX: usize = 1_000;
 /// Rows that a record of a group counts as in a commit: everybody in it may get one, which is once a minute.
 pub const GROUP_RECORD_ROWS: usize = 300;
 /// Milliseconds of a voice message; a longer one is refused with 422.
@@ -62,5 +64,9 @@ pub const PACED_MAX: usize = 100_000;
 pub const DECLINED_AT_ONCE: usize = 1_000;
 /// Messages of conversations that nobody is in any more which one round of the janitor looks at for files.
 pub const EMPTIED_MESSAGES_MAX: u64 = 4_096;
+/// Names of people by which one round of the janitor looks for conversations that were emptied by an earlier version,
+/// and conversations of these; further ones wait for the next round.
+pub const EMPTIED_PEOPLE_MAX: usize = 4_096;
+pub const EMPTIED_HEADS_MAX: usize = 32_768;
 /// Rows that are cleaned away at once.
 pub const CLEANED_AT_ONCE: usize = 256;

@@ -21,6 +21,7 @@ pub use self::sending::is_repeat;
 use crate::base::error::{Error, Result};
 use crate::base::id::hour_of;
 use crate::data::rows::chat::{EditRow, Info, InviteRow, MemberRow, Membership, MessageRow, ReactionRow, SendRow};
+use crate::data::rows::damaged;
 use crate::data::tables::chat as tables;
 use outcome::{ChatOutcome, ChatRefusal};
 use record::{ChatAct, ChatRecord};
@@ -69,18 +70,21 @@ pub fn invite_row(conversation: Id, invite: Id) -> RowKey {
 /// Decides what `record` gives, adds its rows to `batch`, and brings `state` up to date; what [`needs`] named is in it.
 ///
 /// # Errors
-/// When a row that it needs does not decode, or one of the record does not encode.
+/// [`EngineError::Corrupt`] when a row that it needs does not decode: `state` and `batch` are as they were. When one of
+/// the record does not encode.
 pub fn apply(state: &mut ChatState, record: &ChatRecord, batch: &mut Batch) -> Result<ChatOutcome> {
-    let ChatState { conversations, rows } = state;
+    let ChatState { conversations, rows, damaged } = state;
+    if let Some(cause) = damaged.get(&record.conversation) {
+        return Err(Error::Engine(EngineError::Corrupt(cause.clone())));
+    }
     let conversation = conversations.entry(record.conversation).or_default();
     let mut case = Case { record, conversation, rows, damaged: None };
     let mut outcome = match decide(&mut case) {
         Ok(outcome) => outcome,
         Err(refusal) => ChatOutcome::refused(refusal),
     };
-    if let Some(key) = case.damaged {
-        let what = format!("a row of {} that record {} needs does not decode", key.table.name, record.id);
-        return Err(Error::Engine(EngineError::Corrupt(what)));
+    if let Some(damage) = case.damaged {
+        return Err(damage.into());
     }
     settle(record, conversation, &mut outcome);
     let first = batch.rows.len();
@@ -98,8 +102,8 @@ struct Case<'a> {
     record: &'a ChatRecord,
     conversation: &'a mut Folded,
     rows: &'a Rows,
-    /// A row that does not decode.
-    damaged: Option<RowKey>,
+    /// Error of a row that does not decode.
+    damaged: Option<EngineError>,
 }
 
 impl Case<'_> {
@@ -107,7 +111,7 @@ impl Case<'_> {
         let bytes = self.rows.get(key).and_then(Option::as_ref)?;
         let value = read(bytes);
         if value.is_none() {
-            self.damaged = Some(key.clone());
+            self.damaged = Some(damaged(key, bytes));
         }
         value
     }

@@ -122,4 +122,6 @@ pub struct ChatState {
     pub conversations: HashMap<Id, Folded>,
     /// Rows that records ask for, and those of the same tables that records wrote.
     pub rows: Rows,
+    /// Conversations of which something that records ask for cannot be read, and what: nothing is decided about them.
+    pub damaged: HashMap<Id, String>,
 }

@@ -113,7 +113,8 @@ pub async fn make_invite(
 /// For its owner and admins. Their tokens are not told again.
 #[utoipa::path(get, path = "/v1/conversations/{id}/invites", tag = "chat", operation_id = "list_invites",
     params(("id" = Id, Path), Paging),
-    responses((status = 200, body = Page<Invite>), (status = 403, description = "the caller is no admin"), Problems))]
+    responses((status = 200, body = Page<Invite>), (status = 403, description = "the caller is no admin"),
+        (status = 409, description = "a direct conversation has none"), Problems))]
 pub async fn invites(
     State(chat): State<Chat>,
     caller: Caller,

@@ -6,6 +6,7 @@
 mod attaching;
 mod cleaning;
 mod emptied;
+mod emptied_before;
 mod evidence;
 mod list;
 mod listed;
@@ -253,7 +254,7 @@ impl Chat {
         let mut next = || values.next().flatten();
         let (head, info, member) = (next(), next(), next());
         let head = in_row(&wanted[0], head, ChatHead::from_bytes)?;
-        let info = info.as_deref().map(from_json::<Info>).transpose()?;
+        let info = in_row(&wanted[1], info, |bytes| from_json::<Info>(bytes).ok())?;
         Ok((head, info, in_row(&wanted[2], member, MemberRow::from_bytes)?))
     }
 
@@ -267,6 +268,15 @@ impl Chat {
             (Some(head), Some(info), Some(member)) if info.created.is_some() => Ok(Seat { head, info, member }),
             _ => Err(Error::not_found("conversation")),
         }
+    }
+
+    /// A group, for a caller who is in it.
+    ///
+    /// # Errors
+    /// As [`seat`](Self::seat); 409 for a direct conversation, whatever the caller could do in it.
+    pub(super) async fn seat_in_group(&self, caller: Id, id: Id) -> Result<Seat> {
+        let seat = self.seat(caller, id).await?;
+        if seat.info.kind == ConversationKind::Group { Ok(seat) } else { Err(refusals::of_pairs()) }
     }
 
     /// Begins a conversation, once per idempotency key.

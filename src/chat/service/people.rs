@@ -100,7 +100,7 @@ impl Chat {
     /// # Errors
     /// 404 for whoever is not in it and for nobody, 403 for who is no admin, 422 when it is full.
     pub async fn add(&self, caller: Id, id: Id, user: Id) -> Result<Conversation> {
-        let seat = self.seat(caller, id).await?;
+        let seat = self.seat_in_group(caller, id).await?;
         let missing = || Error::not_found("user");
         self.core().store.seen_account(user).await?.ok_or_else(missing)?;
         if self.core().store.hidden(caller).await?.blocks(user) {
@@ -136,7 +136,7 @@ impl Chat {
     /// # Errors
     /// 404 for whoever is not in it, 403 where the caller's role does not allow it.
     pub async fn remove(&self, caller: Id, id: Id, user: Id) -> Result<()> {
-        self.seat(caller, id).await?;
+        self.seat_in_group(caller, id).await?;
         let act = if caller == user { ChatAct::Left {} } else { ChatAct::Removed { member: user } };
         self.act(caller, id, act).await?;
         Ok(())
@@ -147,7 +147,7 @@ impl Chat {
     /// # Errors
     /// 404 and 403 as for all acts.
     pub async fn change_role(&self, caller: Id, id: Id, user: Id, role: MemberRole) -> Result<Member> {
-        self.seat(caller, id).await?;
+        self.seat_in_group(caller, id).await?;
         self.act(caller, id, ChatAct::RoleChanged { member: user, role }).await?;
         let row = self.core().store.get_as(&keys::member(id, user), MemberRow::from_bytes).await?;
         let row = row.ok_or_else(|| Error::not_found("member"))?;
@@ -160,7 +160,7 @@ impl Chat {
     /// # Errors
     /// 404 and 403 as for all acts, 422 for what cannot stand.
     pub async fn patch(&self, caller: Id, id: Id, patch: PatchConversation) -> Result<Conversation> {
-        self.seat(caller, id).await?;
+        self.seat_in_group(caller, id).await?;
         let title = match patch.title {
             None => None,
             Some(None) => Some(String::new()),
@@ -198,7 +198,7 @@ impl Chat {
     /// # Errors
     /// 404 and 403 as for all acts, 422 for what cannot stand, or too many.
     pub async fn invite(&self, caller: Id, id: Id, new: NewInvite) -> Result<Invite> {
-        let seat = self.seat(caller, id).await?;
+        let seat = self.seat_in_group(caller, id).await?;
         if new.max_uses.is_some_and(|uses| uses == 0 || uses > INVITE_USES_MAX) {
             return Err(Error::field("max_uses", format!("is between 1 and {INVITE_USES_MAX}")));
         }
@@ -244,9 +244,9 @@ impl Chat {
     /// Invites of a group that are good, the latest first.
     ///
     /// # Errors
-    /// 404 for whoever is not in it, 403 for who is no admin.
+    /// 404 for whoever is not in it, 403 for who is no admin, 409 for a direct conversation.
     pub async fn invites(&self, caller: Id, id: Id, limit: usize, cursor: Option<&str>) -> Result<Page<Invite>> {
-        if self.seat(caller, id).await?.member.role < MemberRole::Admin {
+        if self.seat_in_group(caller, id).await?.member.role < MemberRole::Admin {
             return Err(super::refusals::role());
         }
         let scope = Scope { list: "conversation.invites", caller, subject: id };
@@ -280,7 +280,7 @@ impl Chat {
     /// # Errors
     /// 404 and 403 as for all acts.
     pub async fn revoke(&self, caller: Id, id: Id, invite: Id) -> Result<()> {
-        self.seat(caller, id).await?;
+        self.seat_in_group(caller, id).await?;
         self.act(caller, id, ChatAct::InviteRevoked { invite }).await?;
         Ok(())
     }

@@ -41,6 +41,9 @@ pub(super) fn error(refusal: ChatRefusal, act: &ChatAct) -> Error {
         ChatRefusal::Announcements => forbidden("only admins write in this conversation"),
         ChatRefusal::TooLate => forbidden("the time in which this message can be changed is over"),
         ChatRefusal::Reused => Error::field("client_id", "was used for another message; choose a new one"),
+        ChatRefusal::Fixed if matches!(act, ChatAct::Edited { said, .. } if said.text.is_empty()) => {
+            Error::field("text", "is empty")
+        }
         ChatRefusal::Fixed => {
             Error::field("seq", "names a message that cannot be changed: it was recalled, or is no text")
         }
@@ -49,7 +52,7 @@ pub(super) fn error(refusal: ChatRefusal, act: &ChatAct) -> Error {
         }
         ChatRefusal::ReplyTo => Error::field("reply_to", "names no message that can be answered"),
         ChatRefusal::Full => full(act),
-        ChatRefusal::Kind => Error::refused(Code::Conflict, "a conversation of this kind does not have that"),
+        ChatRefusal::Kind => of_pairs(),
         ChatRefusal::Slow(retry_after_s) => {
             Error::RateLimited { reason: "the conversation is in slow mode", retry_after_s }
         }
@@ -59,4 +62,9 @@ pub(super) fn error(refusal: ChatRefusal, act: &ChatAct) -> Error {
 /// The answer to somebody whose role is too low.
 pub(super) fn role() -> Error {
     Error::refused(Code::Forbidden, "your role in the conversation does not allow it")
+}
+
+/// The answer to what groups have, about a direct conversation.
+pub(super) fn of_pairs() -> Error {
+    Error::refused(Code::Conflict, "a conversation of this kind does not have that")
 }

@@ -265,9 +265,15 @@ pub fn in_row<T>(
     read: impl FnOnce(&[u8]) -> Option<T>,
 ) -> Result<Option<T>, EngineError> {
     let Some(value) = value else { return Ok(None) };
+    read(&value).map(Some).ok_or_else(|| damaged(key, &value))
+}
+
+/// Error that names the row of `key`, whose `value` does not decode.
+#[must_use]
+pub fn damaged(key: &RowKey, value: &[u8]) -> EngineError {
     let (table, of, row, bytes) = (key.table.name, &key.partition, &key.clustering, value.len());
-    let what = || format!("the row {row:?} of {of:?} in {table}, of {bytes} bytes, does not decode");
-    read(&value).map(Some).ok_or_else(|| EngineError::Corrupt(format!("{}: restore the folder from a backup", what())))
+    let what = format!("the row {row:?} of {of:?} in {table}, of {bytes} bytes, does not decode");
+    EngineError::Corrupt(format!("{what}: restore the folder from a backup"))
 }
 
 /// Number of four bytes, as rows of progress hold it.

@@ -100,6 +100,13 @@ impl<F: Family> Group<F> {
         }
     }
 
+    /// Notes why the admitted record `id` does not happen.
+    pub(in crate::log) fn refuse(&mut self, id: Id, refusal: Error) {
+        if let Some(asker) = self.askers.iter_mut().find(|asker| asker.id == id) {
+            asker.refusal = Some(refusal);
+        }
+    }
+
     /// Throws away what was made of the records: the state that it began with never came about. Their ids stay, and
     /// which of them happen: that was decided about accounts which nothing before them changed.
     pub(in crate::log) fn unfold(&mut self) {

@@ -153,6 +153,9 @@ impl<F: Family> Folder<F> {
                     group.lines.push(NewRecord { id: F::id(&record).0, payload: line });
                     group.folded.push(CommittedOf { record: Arc::new(record), outcome });
                 }
+                Err(Error::Engine(EngineError::Corrupt(cause))) if F::REFUSES_DAMAGE => {
+                    group.refuse(F::id(&record), Error::Damaged(cause.into()));
+                }
                 Err(error) => {
                     group.failed = Some(error);
                     group.admitted = iter::once(record).chain(left).collect();

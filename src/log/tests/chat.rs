@@ -109,7 +109,7 @@ struct History {
     acts: u64,
 }
 
-fn sent(client_id: String, text: String) -> ChatAct {
+pub(super) fn sent(client_id: String, text: String) -> ChatAct {
     ChatAct::Sent(Box::new(Sent {
         body: text.clone(),
         client_id,
@@ -122,7 +122,7 @@ fn sent(client_id: String, text: String) -> ChatAct {
     }))
 }
 
-fn beginning(members: Vec<Id>, kind: ConversationKind) -> ChatAct {
+pub(super) fn beginning(members: Vec<Id>, kind: ConversationKind) -> ChatAct {
     ChatAct::Created(Beginning {
         kind,
         members,
@@ -137,7 +137,7 @@ fn beginning(members: Vec<Id>, kind: ConversationKind) -> ChatAct {
 impl History {
     async fn open(&self, node: usize) -> Result<Node> {
         let (engines, clock) = (broken::engines(&self.world, self.variant), Clock::stand_in(self.now_ms));
-        let (setup, storage, _) = clients::alone(node, &clock);
+        let (setup, _) = clients::alone(node, &clock);
         let (log, social) = Log::take_over(&engines, &[], setup).await?;
         let store = Arc::new(Store::new(engines.clone(), clock.clone()));
         let view: Arc<dyn Hears> =
@@ -150,10 +150,10 @@ impl History {
         let mint = log.minting();
         let mut running: Vec<_> = Vec::new();
         for (owner, queue) in social.each {
-            running.push(spawn_local(owner.run(queue, mint.clone(), storage.clone())));
+            running.push(spawn_local(owner.run(queue, mint.clone())));
         }
         for (owner, queue) in taken.each {
-            running.push(spawn_local(owner.run(queue, mint.clone(), storage.clone())));
+            running.push(spawn_local(owner.run(queue, mint.clone())));
         }
         let tasks = vec![spawn_local(taken.owners.horizon().clone().keep_reserved())];
         Ok(Node { owners: taken.owners, log, clock, tasks, running })

@@ -89,16 +89,16 @@ pub(super) fn look_at_answers<T: Debug + PartialEq>(
 }
 
 /// Surroundings of a node that knows of no others, with the storage and the horizon that are its own.
-pub(super) fn alone(node: usize, clock: &Clock) -> (LogSetup, Storage, Horizon) {
-    let (storage, horizon) = (Storage::default(), Horizon::default());
+pub(super) fn alone(node: usize, clock: &Clock) -> (LogSetup, Horizon) {
+    let horizon = Horizon::default();
     let setup = LogSetup {
         clock: clock.clone(),
         numbers: Numbers::of_node(node as u16),
-        storage: storage.clone(),
+        storage: Storage::default(),
         roster: Arc::new(Alone),
         horizon: horizon.clone(),
     };
-    (setup, storage, horizon)
+    (setup, horizon)
 }
 
 /// Turns for everybody else, fewer than `max`.

@@ -207,7 +207,7 @@ impl History {
     async fn open(&mut self, node: usize, waits: bool) -> Result<Node> {
         self.watch.serves.store(false, Ordering::Relaxed);
         let (engines, clock) = (self.world.engines(self.lacks), Clock::stand_in(self.now_ms));
-        let (setup, storage, horizon) = clients::alone(node, &clock);
+        let (setup, horizon) = clients::alone(node, &clock);
         let mut products = self.products();
         products.push(Product::listens(View { watch: Arc::clone(&self.watch), world: self.world.clone() }));
         let (log, taken) = Log::take_over(&engines, &products, setup).await?;
@@ -216,7 +216,7 @@ impl History {
         }
         let mint = log.minting();
         let each = taken.each.into_iter();
-        let owners = each.map(|(owner, queue)| spawn_local(owner.run(queue, mint.clone(), storage.clone()))).collect();
+        let owners = each.map(|(owner, queue)| spawn_local(owner.run(queue, mint.clone()))).collect();
         let mut tasks = vec![spawn_local(horizon.keep_reserved())];
         let takers = Takers::new(log.clone(), &engines, &products);
         let each = async |takers: &Takers| loop {

@@ -244,7 +244,7 @@ impl History {
         *view.opened.lock() = log.settled();
         self.views.push(view);
         self.watch.shows(horizon.reached());
-        let owner = spawn_local(owner.run(proposals, log.minting().clone(), storage.clone()));
+        let owner = spawn_local(owner.run(proposals, log.minting().clone()));
         let reserving = spawn_local(horizon.clone().keep_reserved());
         let locks = (0..PAIRS).map(|_| Arc::default()).collect();
         Ok(Node { log, horizon, storage, tables: engines.tables, locks, owner, reserving })

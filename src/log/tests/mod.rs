@@ -10,6 +10,7 @@ mod broken;
 mod chat;
 mod clients;
 mod crossing;
+mod ending;
 mod history;
 mod model;
 mod onward;

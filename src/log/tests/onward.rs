@@ -187,7 +187,7 @@ struct History {
 impl History {
     async fn open(&self, node: usize) -> Result<Node> {
         let (engines, clock) = (self.world.engines(), Clock::stand_in(self.now_ms));
-        let (setup, storage, horizon) = clients::alone(node, &clock);
+        let (setup, horizon) = clients::alone(node, &clock);
         let (log, social) = Log::take_over(&engines, &app::products_over(self.spread, 3).0, setup).await?;
         if self.lacks == Lacks::Numbers {
             log.take_twice();
@@ -202,11 +202,11 @@ impl History {
         let mint = log.minting();
         let mut tasks = vec![spawn_local(horizon.keep_reserved())];
         for (owner, queue) in social.each {
-            tasks.push(spawn_local(owner.run(queue, mint.clone(), storage.clone())));
+            tasks.push(spawn_local(owner.run(queue, mint.clone())));
         }
         let owners = calls.owners.clone();
         for (owner, queue) in calls.each {
-            tasks.push(spawn_local(owner.run(queue, mint.clone(), storage.clone())));
+            tasks.push(spawn_local(owner.run(queue, mint.clone())));
         }
         let source: Arc<dyn OnwardSource> = Arc::new(Source(self.spread));
         let mut bearers = Vec::new();

@@ -214,7 +214,7 @@ struct History {
 impl History {
     async fn open(&mut self, node: usize) -> Result<Node> {
         let (engines, clock) = (self.world.engines(), Clock::stand_in(self.now_ms));
-        let (setup, storage, _) = clients::alone(node, &clock);
+        let (setup, _) = clients::alone(node, &clock);
         let (log, social) = Log::take_over(&engines, &[], setup).await?;
         let (heard, shown) = (Arc::default(), Arc::default());
         let is_alone = self.is_alone;
@@ -228,12 +228,11 @@ impl History {
         let tally = log.take_over_family(&engines, make).await?;
         self.views.push(heard);
         let mint = log.minting();
-        let social =
-            social.each.into_iter().map(|(owner, queue)| spawn_local(owner.run(queue, mint.clone(), storage.clone())));
+        let social = social.each.into_iter().map(|(owner, queue)| spawn_local(owner.run(queue, mint.clone())));
         let mut threads: Vec<_> = social.collect();
         let owners = tally.owners.clone();
         for (owner, queue) in tally.each {
-            threads.push(spawn_local(owner.run(queue, mint.clone(), storage.clone())));
+            threads.push(spawn_local(owner.run(queue, mint.clone())));
         }
         let reserving = spawn_local(owners.horizon().clone().keep_reserved());
         Ok(Node { log, tally: owners, clock, threads, reserving, shown })

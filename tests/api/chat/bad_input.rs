@@ -2,10 +2,14 @@
 
 use fanfare::base::clock::Clock;
 use fanfare::base::limits::text::MENTIONS_MAX;
-use fanfare_client::{Paging, text_message};
-use fanfare_protocol::{Code, ConversationKind, MemberRole, NewConversation, NewInvite, Timestamp};
+use fanfare_client::{Paging, Upload, media_message, text_message};
+use fanfare_protocol::{
+    Code, ConversationKind, MemberRole, Message, MessageKind, NewConversation, NewInvite, NewMessage,
+    PatchChatPreferences, PatchConversation, PatchUser, ServerEvent, Timestamp, WhoMay,
+};
 
-use super::say;
+use super::{chat_event, say};
+use crate::realtime::device::Device;
 use crate::world::{World, json, problem_of, raw, refused, refused_field};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -127,4 +131,140 @@ async fn a_message_that_names_very_many_names_so_many() {
     }
     assert_eq!(refused_field(ann.send_message(id, &text_message("x", &"@bob ".repeat(2_000))).await), "text");
     assert_eq!(ann.conversation(id).await.unwrap().last_seq, sent.seq);
+}
+
+/// Characters that no name holds: they turn its direction, break its line, or hide in it.
+const MISLEADING: [char; 9] =
+    ['\u{202e}', '\u{202a}', '\u{2066}', '\u{2028}', '\u{200b}', '\u{2060}', '\u{feff}', '\u{ad}', '\u{3164}'];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_misleads_in_titles_and_names_is_refused_by_field_and_left_out_of_file_names() {
+    let world = World::new().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    let id = ann.group("title", &[bob.id]).await.unwrap().id;
+    for c in MISLEADING {
+        let name = format!("a{c}b");
+        let title = |title: &str| PatchConversation { title: Some(Some(title.to_owned())), ..Default::default() };
+        assert_eq!(refused_field(ann.change_conversation(id, &title(&name)).await), "title", "{c:?}");
+        let new = NewConversation {
+            kind: ConversationKind::Group,
+            member_ids: vec![],
+            title: Some(name.clone()),
+            history: None,
+        };
+        assert_eq!(refused_field(ann.begin(&new).await), "title", "{c:?}");
+        let display = PatchUser { display_name: Some(Some(name)), ..PatchUser::default() };
+        assert_eq!(refused_field(ann.patch_me(&display).await), "display_name", "{c:?}");
+    }
+    assert_eq!(bob.conversation(id).await.unwrap().title.as_deref(), Some("title"));
+    // What writing needs stands.
+    let persian = PatchConversation { title: Some(Some("می\u{200c}خواهم".to_owned())), ..Default::default() };
+    assert_eq!(ann.change_conversation(id, &persian).await.unwrap().title.as_deref(), Some("می\u{200c}خواهم"));
+    // A file's name is its finder's, who cannot be asked for another.
+    let misleading: String = MISLEADING.iter().chain(&['\u{200f}']).collect();
+    let filename = format!("invoice{misleading}fdp.exe");
+    let mut bobs = Device::ws(&world, &bob.token).await;
+    let mut anns = Device::ws(&world, &ann.token).await;
+    for (number, by_frame) in [(1, false), (2, true)] {
+        let upload = Upload { filename: &filename, alt: None, bytes: b"words" };
+        let media = ann.upload_for_messages(&upload).await.unwrap().id;
+        let new = media_message(&format!("file {number}"), MessageKind::File, media);
+        let sent: Message = if by_frame {
+            let mut data = serde_json::to_value(&new).unwrap();
+            data["conversation_id"] = id.to_string().into();
+            let reply = anns.ask(number, "message.send", data).await;
+            serde_json::from_value(reply.data.unwrap_or_else(|| panic!("{:?}", reply.error))).unwrap()
+        } else {
+            ann.send_message(id, &new).await.unwrap().value
+        };
+        let heard = loop {
+            if let ServerEvent::Message(keyed) = chat_event(&mut bobs).await {
+                break keyed.message;
+            }
+        };
+        for message in [&sent, &heard, &bob.message(id, sent.seq).await.unwrap()] {
+            assert_eq!(message.attachment.as_ref().unwrap().filename.as_deref(), Some("invoicefdp.exe"));
+        }
+        let url = heard.attachment.unwrap().media.url;
+        let file = raw(&world.anyone, "GET", &url, &[], "").await;
+        assert!(file.header("content-disposition").contains("filename=\"invoicefdp.exe\""), "{number}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_recalled_of_the_system_or_unseen_is_neither_answered_nor_changed() {
+    let world = World::new().await;
+    let [ann, cid] = world.people(["ann", "cid"]).await;
+    let id = ann.group("group", &[]).await.unwrap().id;
+    let (recalled, unseen) = (say(&ann, id, "recalled").await.seq, say(&ann, id, "unseen").await.seq);
+    ann.recall_message(id, recalled).await.unwrap();
+    ann.add_member(id, cid.id).await.unwrap();
+    let mut devices = [Device::ws(&world, &ann.token).await, Device::ws(&world, &cid.token).await];
+    let before = (ann.conversation(id).await.unwrap(), ann.changes(id, 0, 100).await.unwrap().items.len());
+    for (person, seq) in [(0, 0), (0, 99), (0, u64::MAX), (0, recalled), (0, 1), (1, unseen), (1, recalled), (1, 1)] {
+        let (device, person) = (&mut devices[person], [&ann, &cid][person]);
+        let answer = NewMessage { reply_to: Some(seq), ..text_message(&format!("{seq}"), "x") };
+        assert_eq!(refused_field(person.send_message(id, &answer).await), "reply_to", "{seq}");
+        let data = serde_json::json!({ "conversation_id": id, "client_id": format!("frame {seq}"), "kind": "text",
+            "text": "x", "reply_to": seq });
+        let reply = device.ask(1, "message.send", data).await.error.unwrap();
+        assert_eq!(reply.errors[0].field, "reply_to", "{seq}");
+        // Of what is there for them it is said that it cannot be changed, of all else that it is not there.
+        let is_there = person.id == ann.id && [recalled, 1].contains(&seq);
+        let (edited, reacted) = (person.edit_message(id, seq, "x").await, person.react(id, seq, "👍").await);
+        for outcome in [edited, reacted] {
+            match is_there {
+                true => assert_eq!(refused_field(outcome), "seq", "{seq}"),
+                false => assert_eq!(refused(outcome), Code::NotFound, "{seq}"),
+            }
+        }
+        let pinned = refused(person.pin(id, seq, true).await);
+        let expected = match (person.id == ann.id, is_there) {
+            (true, true) => Code::ValidationFailed,
+            (true, false) => Code::NotFound,
+            (false, _) => Code::Forbidden,
+        };
+        assert_eq!(pinned, expected, "{seq}");
+        if seq != recalled || person.id != ann.id {
+            let outcome = refused(person.recall_message(id, seq).await);
+            assert_eq!(outcome, if is_there { Code::ValidationFailed } else { Code::NotFound }, "{seq}");
+        }
+    }
+    // An edit is held to the same bounds as a message.
+    let own = say(&ann, id, "own").await.seq;
+    for wrong in ["", " \u{200b}", &"a".repeat(8_001), "a\u{0}"] {
+        assert_eq!(refused_field(ann.edit_message(id, own, wrong).await), "text");
+    }
+    let after = (ann.conversation(id).await.unwrap(), ann.changes(id, 0, 100).await.unwrap().items.len());
+    assert_eq!((after.0.last_seq, after.1), (before.0.last_seq + 1, before.1), "nothing was half done");
+    assert_eq!(ann.message(id, own).await.unwrap().text, "own");
+}
+
+/// Calls that only groups have are answered alike about a pair, whoever asks and whatever else is wrong.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_groups_have_is_a_conflict_for_a_pair() {
+    let world = World::new().await;
+    let [ann, bob, cid] = world.people(["ann", "bob", "cid"]).await;
+    let id = ann.direct(bob.id).await.unwrap().id;
+    let nobody = PatchChatPreferences { who_may_add: Some(WhoMay::Nobody), ..PatchChatPreferences::default() };
+    cid.prefer(&nobody).await.unwrap();
+    let member = |user| format!("/v1/conversations/{id}/members/{user}");
+    for (method, path, body) in [
+        ("PATCH", format!("/v1/conversations/{id}"), r#"{"title": "x"}"#),
+        ("PATCH", format!("/v1/conversations/{id}"), r#"{"slow_mode_s": 86401}"#),
+        ("GET", format!("/v1/conversations/{id}/invites"), ""),
+        ("POST", format!("/v1/conversations/{id}/invites"), "{}"),
+        ("POST", format!("/v1/conversations/{id}/invites"), r#"{"max_uses": 0}"#),
+        ("DELETE", format!("/v1/conversations/{id}/invites/1"), ""),
+        ("PUT", member(cid.id), ""),
+        ("PUT", member(bob.id), ""),
+        ("DELETE", member(bob.id), ""),
+        ("DELETE", member(ann.id), ""),
+        ("PATCH", member(bob.id), r#"{"role": "admin"}"#),
+        ("PATCH", member(bob.id), r#"{"role": "owner"}"#),
+    ] {
+        let headers: &[(&str, &str)] = if body.is_empty() { &[] } else { &[("content-type", "application/json")] };
+        let answer = raw(&ann, method, &path, headers, body).await;
+        assert_eq!(problem_of(&answer).code, Code::Conflict, "{method} {path} {body}");
+    }
 }

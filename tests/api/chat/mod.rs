@@ -21,6 +21,7 @@ mod reactions;
 mod strangers;
 mod told;
 mod upgrade;
+mod wrong;
 
 use fanfare_client::{MessagePlace, text_message};
 use fanfare_protocol::{Id, Message, ServerEvent};

@@ -30,6 +30,27 @@ fn lasting(mut answer: Value) -> Value {
     answer
 }
 
+/// The story with what is answered otherwise since: invites of a pair are a conflict, and were no admin's.
+fn as_now(mut story: Value) -> Value {
+    let asked = story["asked"].as_array_mut().unwrap();
+    let is_pair = |one: &&Value| one["answer"]["kind"] == "direct";
+    let pairs: Vec<String> = asked.iter().filter(is_pair).map(|one| one["path"].as_str().unwrap().to_owned()).collect();
+    let mut changed = 0;
+    for one in asked.iter_mut().filter(|one| one["status"] == 403) {
+        if one["path"]
+            .as_str()
+            .unwrap()
+            .split_once("/invites")
+            .is_some_and(|(of, _)| pairs.iter().any(|pair| pair == of))
+        {
+            one["status"] = 409.into();
+            changed += 1;
+        }
+    }
+    assert!(changed > 0, "{pairs:?}");
+    story
+}
+
 /// Sends everything again that those sent who are where they were: nothing comes of it.
 async fn send_again(world: &World, story: &Value) {
     let stays = |one: &&Value| ["ann", "bob", "eve"].contains(&one["by"].as_str().unwrap());
@@ -49,6 +70,7 @@ async fn send_again(world: &World, story: &Value) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_of_chat_of_an_earlier_version_gives_the_same_answers_and_goes_on() {
     let (folder, story) = kept("chat");
+    let story = as_now(story);
     let clock = Clock::by_hand(story["at_ms"].as_u64().unwrap() + 60_000);
     let mut world = World::over(folder, clock, |_| ()).await;
     let text = |name: &str| story[name].as_str().unwrap();

@@ -32,7 +32,7 @@ async fn append(ground: &Ground, payloads: &[&str]) {
     append_to(ground, P, payloads).await;
 }
 
-async fn append_to(ground: &Ground, partition: Partition, payloads: &[&str]) {
+pub(super) async fn append_to(ground: &Ground, partition: Partition, payloads: &[&str]) {
     let claimant = Claimant { node: "another".to_owned(), is_import: false };
     let mut log = Claim::take(ground.stored.journal.clone(), partition, claimant).await.unwrap();
     let first = log.position().last_id + 1;

@@ -2,6 +2,7 @@
 //! each. The server starts again over what was stored, and nothing half-made is in the way of anybody.
 
 mod asleep;
+mod chat;
 mod consumers;
 mod cursors;
 mod deletion;

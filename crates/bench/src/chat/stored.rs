@@ -1,12 +1,14 @@
 //! Very many messages: how fast the owner takes them beside bare commits of as many bytes, what pages of them cost, and
-//! the disk that they take.
+//! the disk that they take: tables and journal apart, compacted.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use fanfare::base::data_dir::DataDir;
 use fanfare::chat::fold::record::{ChatAct, ChatRecord, Sent};
 use fanfare::chat::service::MessagesAt;
 use fanfare::config::Settings;
+use fanfare::data::families::CHAT;
 use fanfare::data::rows::chat::Said;
 use fanfare::data::tables::chat as keys;
 use fanfare::serve;
@@ -31,11 +33,18 @@ const PAGE: u64 = 50;
 const BARE_RECORDS: usize = 512;
 const RECORD_BYTES: usize = CHARS + 180;
 const ROW_BYTES: [usize; 4] = [CHARS + 120, 42, 16, 64];
+/// Bytes that the engine keeps beside key and value of a row: table, length of the partition, tag, version.
+const ROW_HEAD_BYTES: usize = 11;
+/// Texts that are sent, and words that they are made of.
+const TEXTS: usize = 4_096;
+const WORDS: u64 = 4_000;
 /// Goals.
 const OWNER_RATIO_MIN: f64 = 0.6;
 const NEWEST_P99_MS_MAX: f64 = 2.0;
 const RANDOM_P99_MS_MAX: f64 = 5.0;
 const DISK_BYTES_MAX: f64 = 800.0;
+/// 1 KiB, and 40 bytes a member.
+const STATE_BYTES_MAX: f64 = 1_104.0;
 
 /// Rows of very many messages.
 pub fn run(bench: &mut Bench) -> Result<()> {
@@ -65,15 +74,65 @@ async fn measure(bench: &mut Bench) -> Result<()> {
         format!("owner alone, messages of {CHARS} characters over {conversations} conversations, {AT_ONCE} at once");
     let row = Row::new(name, rate, "messages/s").beside("bare engine commits of as many records, rows and bytes", bare);
     bench.report.add(row.goal(Goal::ratio(OWNER_RATIO_MIN)));
-    disk(bench, &path, empty, messages)?;
+    cached(bench, &world);
     pages(bench, &world, &people, &pairs, messages).await?;
-    world.stop().await;
-    Ok(())
+    let rows = row_bytes(&world, pairs[0]).await?;
+    // Until it is dropped the folder is there.
+    let folder = world.stop().await;
+    disk(bench, folder.path(), empty, (messages, rows))
+}
+
+/// Memory of conversations that stay decoded with their owners.
+fn cached(bench: &mut Bench, world: &World) {
+    let owners = world.app.chat().status().owners;
+    let count: usize = owners.iter().map(|owner| owner.conversations_cached).sum();
+    let bytes: u64 = owners.iter().map(|owner| owner.cached_bytes).sum();
+    let name = format!("state of a conversation of two in its owner's cache, of {count}, as it is weighed");
+    let row = Row::new(name, bytes as f64 / count.max(1) as f64, "bytes");
+    bench.report.add(row.goal(Goal::at_most(STATE_BYTES_MAX)));
+}
+
+/// Bytes of what a message leaves in tables, as the engine gets it: the message with its key, and its send.
+async fn row_bytes(world: &World, (sender, conversation): (Id, Id)) -> Result<[usize; 2]> {
+    let message = keys::numbered(keys::MESSAGES, conversation, 1);
+    // The first that was said there was the very first.
+    let send = keys::send(conversation, sender, &client_id(0));
+    let mut found = [0; 2];
+    for (bytes, key) in found.iter_mut().zip([message, send]) {
+        let value = world.app.core().store.get(&key).await?;
+        let value = value.ok_or_else(|| BenchError::Wrong(format!("no row of {}", key.table.name)))?;
+        *bytes = ROW_HEAD_BYTES + key.partition.len() + key.clustering.len() + value.len();
+    }
+    Ok(found)
+}
+
+/// Id that the sender of a message chose.
+fn client_id(number: usize) -> String {
+    format!("{number:032}")
+}
+
+/// Texts of words by chance: what repeats itself would be compressed to nothing.
+fn texts() -> Vec<String> {
+    let mut random = Random::new(2);
+    let mut letters =
+        |count: u64| -> String { (0..count).map(|_| char::from(b'a' + random.below(26) as u8)).collect() };
+    let words: Vec<String> = (0..WORDS).map(|number| letters(2 + number % 9)).collect();
+    let mut random = Random::new(1);
+    let text = |_| {
+        let mut text = String::new();
+        while text.len() < CHARS {
+            text += &words[random.index(words.len())];
+            text.push(' ');
+        }
+        text.truncate(CHARS);
+        text
+    };
+    (0..TEXTS).map(text).collect()
 }
 
 /// Messages a second that the owner takes.
 async fn fill(world: &World, pairs: &[(Id, Id)], messages: usize) -> Result<f64> {
-    let text: String = "words ".chars().cycle().take(CHARS).collect();
+    let texts = texts();
     let chat = world.app.chat();
     let mut random = Random::new(3);
     let began = Instant::now();
@@ -81,10 +140,10 @@ async fn fill(world: &World, pairs: &[(Id, Id)], messages: usize) -> Result<f64>
         let pair = if number % LONG_EVERY == 0 { 0 } else { random.index(pairs.len()) };
         let (sender, conversation) = pairs[pair];
         let sent = Sent {
-            client_id: format!("{number:032}"),
+            client_id: client_id(number),
             body: format!("{number:032x}"),
             kind: MessageKind::Text,
-            said: Said { text: text.clone(), ..Said::default() },
+            said: Said { text: texts[number % texts.len()].clone(), ..Said::default() },
             attachment: None,
             attach_until_ms: None,
             reply_to: None,
@@ -146,21 +205,23 @@ fn bytes_below(folder: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-fn disk(bench: &mut Bench, folder: &Path, before: u64, messages: usize) -> Result<()> {
-    // Flushes and compactions go on for a while.
-    let (mut bytes, mut quiet) = (bytes_below(folder)?, 0);
-    for _ in 0..120 {
-        std::thread::sleep(Duration::from_millis(500));
-        let now = bytes_below(folder)?;
-        quiet = if now == bytes { quiet + 1 } else { 0 };
-        bytes = now;
-        if quiet > 6 {
-            break;
-        }
+/// Disk of the messages in `folder`, whose server has stopped.
+fn disk(bench: &mut Bench, folder: &Path, before: u64, (messages, rows): (usize, [usize; 2])) -> Result<()> {
+    bench.say("chat stored: compacting");
+    let each = |bytes: u64| bytes as f64 / messages as f64;
+    let at_once = each(bytes_below(folder)?.saturating_sub(before));
+    let data = DataDir::open(folder).map_err(|error| BenchError::Wrong(error.to_string()))?;
+    let families = embedded::compact(&data.store(), &serve::engine_settings(&Settings::default()))?;
+    let chat = families.iter().find(|family| family.name == CHAT.name);
+    let chat = chat.ok_or_else(|| BenchError::Wrong("no family of chat".to_owned()))?;
+    let what = format!("disk of a message of {CHARS} characters, {messages} of them");
+    let row = Row::new(format!("{what}, compacted: tables"), each(chat.rows), "bytes");
+    bench.report.add(row.goal(Goal::at_most(DISK_BYTES_MAX)));
+    bench.report.add(Row::new("of it: its record in the journal, apart", each(chat.journal), "bytes"));
+    for (what, bytes) in ["message", "send, which goes after 7 days"].into_iter().zip(rows) {
+        bench.report.add(Row::new(format!("of it: row of the {what}, uncompressed"), bytes as f64, "bytes"));
     }
-    let name = format!("disk of a message of {CHARS} characters, {messages} of them, with its record in the journal");
-    let each = bytes.saturating_sub(before) as f64 / messages as f64;
-    bench.report.add(Row::new(name, each, "bytes").goal(Goal::at_most(DISK_BYTES_MAX)));
+    bench.report.add(Row::new("the same before: all files, with what is written ahead", at_once, "bytes"));
     Ok(())
 }
 

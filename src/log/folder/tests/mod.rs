@@ -131,7 +131,7 @@ impl Life {
         let (mut owner, queue) = taken.each.remove(0);
         drop(taken);
         owner.folder.broken = broken;
-        let owner = spawn_local(owner.run(queue, log.minting().clone(), storage));
+        let owner = spawn_local(owner.run(queue, log.minting().clone()));
         Some(Self { log, gate, folded: stamp.0, clock, horizon, owner })
     }
 

@@ -129,8 +129,7 @@ impl Node {
         feed.warm_up(&store, clock.now_ms()).await?;
         let mint = log.minting();
         let owners = taken.each.into_iter();
-        let owners =
-            owners.map(|(owner, queue)| spawn_local(owner.run(queue, mint.clone(), storage.clone()))).collect();
+        let owners = owners.map(|(owner, queue)| spawn_local(owner.run(queue, mint.clone()))).collect();
         let takers = Takers::new(log.clone(), &engines, &products);
         let mut tasks = vec![spawn_local(log.clone().keep_up())];
         if let Some(hearing) = log.hearing() {
