@@ -116,7 +116,7 @@ impl Chat {
                 (Some(Membership::Invited), _) => (Vec::new(), vec![user]),
                 (_, Welcome::Asked) => {
                     // Not where it is refused anyway.
-                    if seat.info.kind == ConversationKind::Group && seat.member.role >= MemberRole::Admin {
+                    if seat.member.role >= MemberRole::Admin {
                         self.pace(|paces, now_ms| paces.requests(caller, 1, now_ms))?;
                     }
                     (Vec::new(), vec![user])

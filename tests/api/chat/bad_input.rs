@@ -246,7 +246,7 @@ async fn what_groups_have_is_a_conflict_for_a_pair() {
     let world = World::new().await;
     let [ann, bob, cid] = world.people(["ann", "bob", "cid"]).await;
     let id = ann.direct(bob.id).await.unwrap().id;
-    let nobody = PatchChatPreferences { who_may_add: Some(WhoMay::Nobody), ..PatchChatPreferences::default() };
+    let nobody = PatchChatPreferences { who_may_add: Some(Some(WhoMay::Nobody)), ..PatchChatPreferences::default() };
     cid.prefer(&nobody).await.unwrap();
     let member = |user| format!("/v1/conversations/{id}/members/{user}");
     for (method, path, body) in [

@@ -30,7 +30,8 @@ async fn who_may_not_speak_is_told_so_in_the_same_words_by_call_and_frame() {
     let blocked = ann.direct(bob.id).await.unwrap().id;
     say(&ann, blocked, "before").await;
     ann.block(bob.id).await.unwrap();
-    let asks = PatchChatPreferences { who_may_message: Some(WhoMay::Requests), ..PatchChatPreferences::default() };
+    let asks =
+        PatchChatPreferences { who_may_message: Some(Some(WhoMay::Requests)), ..PatchChatPreferences::default() };
     cid.prefer(&asks).await.unwrap();
     let asked = ann.direct(cid.id).await.unwrap().id;
     for number in 0..3 {
