@@ -47,7 +47,14 @@ async fn members_hear_of_messages_in_their_order_and_others_hear_nothing() {
         assert_eq!(numbers(&heard), (before + 1..=before + 10).collect::<Vec<_>>());
         assert_eq!(heard, sent, "what is pushed is what is read");
         let in_group = say(&ann, group, &format!("{transport:?}")).await;
-        assert_eq!(messages(&mut device, 1).await, [in_group]);
+        // What was held while the session began may come once more.
+        let new = async |device: &mut Device| loop {
+            let heard = messages(device, 1).await.remove(0);
+            if !sent.contains(&heard) {
+                return heard;
+            }
+        };
+        assert_eq!(new(&mut device).await, in_group);
         heard_nothing(&mut other).await;
     }
 }
