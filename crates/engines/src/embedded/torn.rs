@@ -1,7 +1,7 @@
 //! The store's write-ahead logs, looked through before the store opens them.
 //!
-//! The store itself takes the first bytes of a log that it cannot read for its end, and cuts the log off there, whatever
-//! stands behind. So a log is read here first, batch by batch with their checksums, and this is the rule:
+//! The store itself takes the first bytes of a log that it cannot read for its end, and cuts the log off there,
+//! whatever stands behind. So a log is read here first, batch by batch with their checksums, and this is the rule:
 //!
 //! - Batches are whole, and their sequence numbers rise, within a log and from one log to the next.
 //! - What is not zero behind the last whole batch was torn by a kill or a power loss when it is the last that was
@@ -37,8 +37,9 @@ const ITEM_HEAD_BYTES: usize = 21;
 const END_BYTES: usize = 13;
 /// Sequence numbers that are none: the store keeps their top bit for itself.
 const SEQUENCE_END: u64 = 1 << 63;
-/// Number that the keyspace `meta` has at least: it is the third that a store makes, and counting began with 2 since
-/// stores are moved into their place. Before it was 3, which is the journal's now, and no key of that is a checkpoint's.
+/// Number that the keyspace `meta` has at least: it is the third that a store makes, and counting begins with 2 since
+/// stores are moved into their place. Before, it was 3, which is the journal's now; none of its keys begins as a
+/// checkpoint's does.
 const META_MIN: u64 = 3;
 
 /// Ending of files that hold what was cut off.

@@ -48,12 +48,12 @@ impl Story {
         Self { folder, log, ends }
     }
 
-    /// Opens a copy whose log `damage` was done to.
+    /// Opens a copy whose newest log `damage` was done to.
     async fn after(&self, damage: impl FnOnce(&Path)) -> Result<BTreeSet<Commit>, EngineError> {
         self.after_to(&newest_log(self.folder.path()).0, damage).await
     }
 
-    /// The same, with another log.
+    /// Opens a copy one of whose logs `damage` was done to.
     async fn after_to(&self, log: &Path, damage: impl FnOnce(&Path)) -> Result<BTreeSet<Commit>, EngineError> {
         let copy = tempfile::tempdir().unwrap();
         copy_folder(self.folder.path(), copy.path());
