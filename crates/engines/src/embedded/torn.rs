@@ -16,7 +16,7 @@
 //! checkpoints but not the write behind them looks as damage does, and is refused.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use xxhash_rust::xxh3::Xxh3;
@@ -207,7 +207,7 @@ struct Batch {
 }
 
 /// Reads a batch; `None` when what stands there is none, or not whole.
-fn read_batch(log: &mut impl Read) -> io::Result<Option<Batch>> {
+fn read_batch(log: &mut impl BufRead) -> io::Result<Option<Batch>> {
     let Some([TAG_START, c0, c1, c2, c3, sequence @ ..]) = read_array::<START_BYTES>(log)? else { return Ok(None) };
     let count = u32::from_le_bytes([c0, c1, c2, c3]);
     let mut batch =
@@ -224,7 +224,7 @@ fn read_batch(log: &mut impl Read) -> io::Result<Option<Batch>> {
 }
 
 /// Reads an item into its batch; `false` when what stands there is none, or not whole.
-fn read_item(log: &mut impl Read, sum: &mut Xxh3, batch: &mut Batch) -> io::Result<bool> {
+fn read_item(log: &mut impl BufRead, sum: &mut Xxh3, batch: &mut Batch) -> io::Result<bool> {
     let Some(head) = read_array::<ITEM_HEAD_BYTES>(log)?.filter(|head| head[0] == TAG_ITEM) else { return Ok(false) };
     let [_, _kind, _compression, keyspace @ .., k0, k1, _, _, _, _, v0, v1, v2, v3] = head;
     let key_bytes = u64::from(u16::from_le_bytes([k0, k1]));
@@ -233,19 +233,22 @@ fn read_item(log: &mut impl Read, sum: &mut Xxh3, batch: &mut Batch) -> io::Resu
     let mut key = Vec::new();
     log.by_ref().take(key_bytes).read_to_end(&mut key)?;
     sum.update(&key);
-    let mut value = log.by_ref().take(value_bytes);
-    let mut bytes = [0; 8 * 1024];
-    loop {
-        match value.read(&mut bytes) {
-            Ok(0) => break,
-            Ok(read) => sum.update(&bytes[..read]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+    let mut left = value_bytes;
+    while left > 0 {
+        let bytes = match log.fill_buf() {
+            Ok([]) => return Ok(false),
+            Ok(bytes) => &bytes[..bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX))],
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
-        }
+        };
+        sum.update(bytes);
+        let read = bytes.len();
+        log.consume(read);
+        left -= read as u64;
     }
     batch.bytes += ITEM_HEAD_BYTES as u64 + key_bytes + value_bytes;
     batch.is_checkpoints &= u64::from_le_bytes(keyspace) >= META_MIN && layout::is_checkpoint_key(&key);
-    Ok(key.len() as u64 == key_bytes && value.limit() == 0)
+    Ok(key.len() as u64 == key_bytes)
 }
 
 fn read_array<const N: usize>(log: &mut impl Read) -> io::Result<Option<[u8; N]>> {
