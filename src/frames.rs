@@ -9,7 +9,7 @@ use crate::{chat, markers, posts};
 #[must_use]
 pub fn frames(markers: &Markers, chat: &Chat, deliveries: &[Delivery]) -> FrameTypes {
     let feed_read = markers.clone();
-    let [sends, reads, delivers, types] = [(); 4].map(|()| chat.clone());
+    let [sends, reads, delivers, types, bars] = [(); 5].map(|()| chat.clone());
     let list = FrameList::new()
         // What clients send.
         .call("ping", realtime::ping)
@@ -19,6 +19,8 @@ pub fn frames(markers: &Markers, chat: &Chat, deliveries: &[Delivery]) -> FrameT
         .call("read", move |call| chat::stream::read(reads.clone(), call))
         .call("delivered", move |call| chat::stream::delivered(delivers.clone(), call))
         .call("typing", move |call| chat::stream::typing(types.clone(), call))
+        // What nodes ask each other.
+        .node(chat::stream::BARRED, move |call| chat::stream::barred(bars.clone(), call))
         // What the server sends.
         .server(realtime::TYPES)
         .novel(posts::stream::NOVEL.0, posts::stream::NOVEL.1)

@@ -6,15 +6,18 @@ use async_trait::async_trait;
 use fanfare_engines::Engines;
 use tokio::task::JoinSet;
 
+use crate::base::error::Result;
 use crate::base::token::TokenHash;
 use crate::chat::service::Chat;
 use crate::data::families;
 use crate::data::store::Store;
 use crate::http::HttpState;
 use crate::log::core::Core;
+use crate::nodes::frames::FramesBetween;
 use crate::nodes::revocations::{self, AbsentPeople, EnderOfAll, Forgets, Revocation, Revocations};
+use crate::nodes::whole::Whole;
 use crate::nodes::{NodeMembership, exchange, presence};
-use crate::realtime::{Realtime, SessionCloser};
+use crate::realtime::{OtherNodes, Realtime, SessionCloser};
 use crate::users::service::Users;
 use crate::users::session_ender::SessionEnder;
 
@@ -71,15 +74,29 @@ pub(super) struct Among {
     pub(super) absent: AbsentPeople,
 }
 
+/// Number of what a node of several stands over, which has to be that of the others.
+///
+/// # Errors
+/// When it is another, or the engines fail.
+pub(super) async fn join(membership: Option<&NodeMembership>, engines: &Engines) -> Result<Option<Whole>> {
+    if membership.is_none() {
+        return Ok(None);
+    }
+    Whole::join(engines).await.map(Some)
+}
+
 /// Starts what goes on between nodes, where there are several.
+///
+/// # Errors
+/// Without randomness.
 pub(super) fn begin(
     among: Option<Among>,
     tasks: &mut JoinSet<()>,
     engines: &Engines,
     (core, chat, http): (&Core, &Chat, &HttpState),
     (users, closer, realtime): (&Users, SessionCloser, &Realtime),
-) {
-    let Some(Among { membership, revocations, absent }) = among else { return };
+) -> Result<()> {
+    let Some(Among { membership, revocations, absent }) = among else { return Ok(()) };
     let NodeMembership { name, others, peers, .. } = membership;
     let bus = || Arc::clone(&engines.bus);
     for (family, hearing) in [(families::SOCIAL.name, core.log.hearing()), (families::CHAT.name, chat.hearing())] {
@@ -93,6 +110,9 @@ pub(super) fn begin(
     tasks.spawn(revocations::hear(Arc::clone(&name), others, bus(), Arc::clone(&forgets)));
     tasks.spawn(revocations::end_absent(absent, forgets, here));
     tasks.spawn(presence::exchange(Arc::clone(&name), bus(), realtime.clone()));
+    let (frames, told) = FramesBetween::new(Arc::clone(&name), bus(), Arc::clone(&engines.ephemeral))?;
+    realtime.put_others(Arc::clone(&frames) as Arc<dyn OtherNodes>);
+    tasks.spawn(frames.run(realtime.clone(), told));
     let publishing = revocations.publish(name, bus());
     tasks.spawn(async move {
         if let Err(error) = publishing.await {
@@ -101,4 +121,5 @@ pub(super) fn begin(
     });
     tasks.spawn(core.log.clone().keep_up());
     http.put_forward(peers);
+    Ok(())
 }

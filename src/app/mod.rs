@@ -253,6 +253,7 @@ async fn start_under(
     (secret, tokens): (&[u8], OperatorTokens),
     (clock, logging): (Clock, LogControl),
 ) -> Result<Running> {
+    let whole = among::join(membership.as_ref(), &engines).await?;
     let (jwt, refreshing) = jwt(settings).await?;
     let Ground { storage, engines, feed, sessions, notices, trims, live, hot, deliveries, core, owner, takers, among } =
         ground(membership, settings, engines, secret, clock).await?;
@@ -279,7 +280,8 @@ async fn start_under(
     refreshing.map(|refreshing| tasks.spawn(refreshing));
     let (live, replays_worker) = live::begin(settings, live, &core, &mut tasks)?;
     let http = http(settings, &users, &links, tokens, &storage);
-    among::begin(among, &mut tasks, &engines, (&core, &chat, &http), (&users, closer, &realtime));
+    whole.map(|whole| tasks.spawn(whole.stay()));
+    among::begin(among, &mut tasks, &engines, (&core, &chat, &http), (&users, closer, &realtime))?;
     tell_what_follows(&mut tasks, (takers, bearers), &http).await?;
     let services = Services {
         http,

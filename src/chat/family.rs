@@ -1,6 +1,8 @@
 //! Family of chat: conversations spread over partitions of their own, by a hash of their ids. What is loaded for the
 //! fold, what stays decoded between groups, and who hears of what is durable.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -252,6 +254,19 @@ impl Family for ChatFamily {
         for one in committed {
             self.part.decoded.0.remove(&one.record.conversation);
         }
+    }
+
+    async fn complete(&self, committed: &mut [ChatCommitted]) -> Result<()> {
+        // Those who are in it now: of whoever came or went since the record the log tells later.
+        let mut read: HashMap<Id, Folded> = HashMap::new();
+        for one in committed.iter_mut().filter(|one| one.outcome.came_about() && one.outcome.audience.is_none()) {
+            let conversation = match read.entry(one.record.conversation) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(free) => free.insert(self.stored(one.record.conversation).await?),
+            };
+            one.outcome.audience = Some(Box::new(conversation.audience()));
+        }
+        Ok(())
     }
 
     fn opened(&self, last: Id) {

@@ -16,3 +16,4 @@ pub mod swept;
 pub mod tables;
 pub mod uncounted;
 pub mod watched;
+pub mod whole;

@@ -132,6 +132,8 @@ impl Follows {
             }
         };
         self.hears.blocked(blocker, blocked, true, source).await?;
+        // A follow that the block finds elsewhere ends there, and the blocker's count of followers after that.
+        self.core.log.followed_back(source, blocked).await;
         self.core.store.relationship(blocker, blocked).await
     }
 

@@ -214,6 +214,15 @@ pub trait Family: Send + Sync + Sized + 'static {
     /// Records of another owner are durable: what is kept of what they change is to be read again.
     fn learn(&self, committed: &[CommittedIn<Self>]);
 
+    /// Adds what views need of records that another owner folded, and that stands in no line.
+    ///
+    /// # Errors
+    /// When the engine fails: they are read again.
+    fn complete(&self, committed: &mut [CommittedIn<Self>]) -> impl Future<Output = Result<()>> + Send {
+        let _ = committed;
+        async { Ok(()) }
+    }
+
     /// Lets go of what is kept, for it may not be true any more: it is read again.
     fn forget(&self);
 

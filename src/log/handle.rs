@@ -261,6 +261,15 @@ impl Log {
         }
     }
 
+    /// Waits as [`followed`](Self::followed) does, and until what follows from that in turn, from the partition of
+    /// `person`, is settled.
+    pub async fn followed_back(&self, record: Id, person: Id) {
+        self.followed(record).await;
+        if let Ok(crossing) = self.crossing(self.partition_of(person)) {
+            self.followed(crossing.settled()).await;
+        }
+    }
+
     /// Begins one decision of several `actors`, as [`decide`](Self::decide) does; answers a guard for each.
     ///
     /// # Errors

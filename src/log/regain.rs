@@ -195,6 +195,7 @@ impl<F: Family> Owner<F> {
             if !batch.rows.is_empty() {
                 self.appender.append(&[], &batch).await?;
             }
+            self.folder.family.complete(&mut committed).await?;
             self.folder.follower.hear(&self.folder.family, partition, &committed);
             self.folder.family.learn(&committed);
             records.iter().zip(&committed).for_each(|(one, record)| self.fence.found(one, record));

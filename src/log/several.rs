@@ -2,6 +2,7 @@
 
 use super::handle::{Guard, Log};
 use crate::base::error::Result;
+use crate::base::written;
 use crate::log::events::Event;
 
 impl Log {
@@ -27,7 +28,7 @@ impl Log {
         }
         let count = pending.len();
         for one in pending {
-            outcome = worse(outcome, one.durable().await.map(drop));
+            outcome = worse(outcome, one.durable().await.map(|record| written::record(record.id)));
         }
         outcome.map(|()| count)
     }

@@ -177,6 +177,7 @@ impl<F: Family> Owner<F> {
                 let (record, outcome) = self.folder.family.read(partition, one)?;
                 committed.push(CommittedOf { record: Arc::new(record), outcome });
             }
+            self.folder.family.complete(&mut committed).await?;
             self.folder.follower.hear(&self.folder.family, partition, &committed);
             // After views: whoever waits for what follows from a record waits until they know of it.
             self.folder.family.learn(&committed);

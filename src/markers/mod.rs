@@ -75,6 +75,7 @@ impl Markers {
         let last_read_id = move_to(&self.core, person, which, last_read).await?;
         let kind = stream::type_of(which);
         let frame = Frame::passing(kind, Lane::Normal, self.core.clock.now_ms(), &ReadMarker { last_read_id });
+        self.publisher.tell_elsewhere(&[person], &frame);
         let audience = Audience::People(SmallVec::from_buf([person]));
         self.publisher.send(Deliver::frame(audience, frame)).await;
         Ok(())

@@ -3,13 +3,16 @@
 //! What makes a node one of many is its *membership*: a roster that says who should own what, and a way to the others.
 //! Requests find their owner (`peers.rs`, with `http::Forwarding`), owners tell how far they are settled (`signs.rs`),
 //! what ends a token on one node ends it on all (`revocations.rs`), and who is connected to one is online on all
-//! (`presence.rs`). A node that is alone has no membership, and none of this runs.
+//! (`presence.rs`), and frames that no record tells of, or that another node answers, go between them (`frames.rs`). A
+//! node that is alone has no membership, and none of this runs.
 
+pub mod frames;
 pub mod peers;
 pub mod presence;
 pub mod revocations;
 pub mod roster;
 mod signs;
+pub mod whole;
 
 use std::sync::Arc;
 

@@ -123,7 +123,8 @@ impl Fold for PostFold {
             _ => return Ok(()),
         }
         for post in outcome.part::<Unsettled>().into_iter().flat_map(|unsettled| &unsettled.0) {
-            batch.put(tables::unsettled_row(record.id, *post), Bytes::new());
+            // With what its source leaves: whoever follows that up finds both.
+            batch.put(tables::unsettled_row(id, *post), Bytes::new());
         }
         Ok(())
     }

@@ -119,8 +119,9 @@ async fn settle_rows(core: &Core, range: KeyRange, steps: &mut usize) -> Result<
     let store = &core.store;
     let limit = limits::JANITOR_STEP_ROWS;
     // Rows of a record are there before caches have heard of it: a post that it deletes would be taken for one that
-    // stands, and nothing would be left to be done. It is settled when it is answered.
-    let passed = core.log.settled();
+    // stands, and nothing would be left to be done. They have heard of it, and of what follows from it in other
+    // partitions, which leaves rows under its id too, when the horizon has come to it.
+    let passed = core.log.horizon().reached();
     let mut rows = store.scan(tables::UNSETTLED, &tables::ONE, range, Order::Ascending, limit).await?;
     rows.retain(|row| tables::in_unsettled(&row.clustering).is_none_or(|(record, _)| record <= passed));
     let full = rows.last().filter(|_| rows.len() == limit);

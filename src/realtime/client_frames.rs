@@ -44,6 +44,8 @@ pub struct FrameTypes(Arc<Lists>);
 struct Lists {
     /// Types of clients, in the order of the list.
     calls: Vec<(&'static str, Answerer)>,
+    /// Types of nodes, which no client sends.
+    of_nodes: Vec<(&'static str, Answerer)>,
     server: Vec<&'static str>,
     /// Types that not every client knows, and the reason of the reset that others get in their place.
     novel: Vec<(&'static str, ResetReason)>,
@@ -74,6 +76,17 @@ impl FrameList {
         A: Future<Output = Result<Value>> + Send + 'static,
     {
         self.0.calls.push((kind, Box::new(move |call| Box::pin(answer(call)))));
+        self
+    }
+
+    /// A type that nodes send each other, and what answers it.
+    #[must_use]
+    pub fn node<F, A>(mut self, kind: &'static str, answer: F) -> Self
+    where
+        F: Fn(ClientCall) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Value>> + Send + 'static,
+    {
+        self.0.of_nodes.push((kind, Box::new(move |call| Box::pin(answer(call)))));
         self
     }
 
@@ -133,6 +146,22 @@ impl FrameTypes {
                 Err(Error::field("type", format!("\"{shown}\" is unknown; it must be {}", self.known())))
             }
         }
+    }
+
+    /// Does what another node asks for on behalf of `person`.
+    ///
+    /// # Errors
+    /// What the product that answers it says; 422 for an unknown type.
+    pub async fn answer_node(
+        &self,
+        realtime: Realtime,
+        person: Id,
+        frame: ClientFrame,
+        turn: FrameTurn,
+    ) -> Result<Value> {
+        let found = self.0.of_nodes.iter().find(|(kind, _)| *kind == frame.kind);
+        let (_, answer) = found.ok_or_else(|| Error::field("type", "is one that this node does not know"))?;
+        answer(ClientCall { realtime, person, session: None, data: frame.data, turn }).await
     }
 
     fn known(&self) -> String {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use fanfare_engines::EngineError;
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::client_frames::{FrameTurn, FrameTypes};
+use super::elsewhere;
 use super::frame::Frame;
 use super::service::Realtime;
 use super::session::SessionId;
@@ -89,7 +91,7 @@ impl Clients {
         let clock = realtime.clock().clone();
         let act = move |session, user, frame, turn| {
             let (types, realtime) = (types.clone(), realtime.clone());
-            async move { answer(&types, realtime, (user, Some(session)), frame, turn).await }
+            async move { elsewhere::answer(&types, realtime, (user, Some(session)), frame, turn).await }
         };
         let reply = move |session: SessionId, reference, done: Result<Value, Problem>| {
             let now_ms = clock.now_ms();
@@ -121,13 +123,13 @@ async fn work<T, A, R>(
 {
     let (act, reply) = (Arc::new(act), Arc::new(reply));
     let mut acts = JoinSet::new();
-    let mut orders = Orders::default();
+    let mut orders = Orders::<SessionId>::default();
     loop {
         tokio::select! {
             biased;
             Some(ended) = acts.join_next(), if !acts.is_empty() => {
                 if let Ok(session) = ended {
-                    orders.ended(session);
+                    orders.ended(&session);
                 }
             }
             frame = frames.recv() => {
@@ -144,40 +146,37 @@ async fn work<T, A, R>(
     }
 }
 
-/// The order of each session that has frames under way.
-#[derive(Default)]
-struct Orders(HashMap<SessionId, (FrameOrder, usize)>);
+/// Order of the frames of each of many sessions that have some under way, by what tells them apart.
+pub struct Orders<K>(HashMap<K, (FrameOrder, usize)>);
 
-impl Orders {
-    fn next(&mut self, session: SessionId) -> InOrder {
+impl<K> Default for Orders<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> Orders<K> {
+    /// The next frame of a session.
+    pub fn next(&mut self, session: K) -> InOrder {
         let (order, under_way) = self.0.entry(session).or_default();
         *under_way += 1;
         order.next()
     }
 
-    fn ended(&mut self, session: SessionId) {
-        if let Some((_, under_way)) = self.0.get_mut(&session) {
+    /// A frame of it has been answered.
+    pub fn ended(&mut self, session: &K) {
+        if let Some((_, under_way)) = self.0.get_mut(session) {
             *under_way -= 1;
             if *under_way == 0 {
-                self.0.remove(&session);
+                self.0.remove(session);
             }
         }
     }
 }
 
-/// Does what a frame asks for.
-///
-/// # Errors
-/// The problem that the reply carries.
-pub async fn answer(
-    types: &FrameTypes,
-    realtime: Realtime,
-    from: (Id, Option<SessionId>),
-    frame: ClientFrame,
-    turn: FrameTurn,
-) -> Result<Value, Problem> {
-    let done = types.answer(realtime, from, frame, turn).await;
-    done.map_err(|error| match error {
+/// The problem that a reply carries instead of an answer.
+pub fn problem_of(error: Error) -> Problem {
+    match error {
         Error::Refused(problem) => *problem,
         Error::Overloaded { reason, retry_after_s } => later(Problem::new(Code::Overloaded, reason), retry_after_s),
         Error::RateLimited { reason, retry_after_s } => {
@@ -196,7 +195,7 @@ pub async fn answer(
             tracing::error!(%error, "a client's frame failed");
             Problem::new(Code::Internal, "the server failed")
         }
-    })
+    }
 }
 
 /// Answer to a frame for which there is no room: nothing was done.

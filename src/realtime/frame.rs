@@ -174,6 +174,12 @@ impl Frame {
         Self::encode(&Plain { kind, lane: Some(lane), at: Timestamp(now_ms), data }, lane, None)
     }
 
+    /// A passing frame that another node made, of its [`text`](Self::text).
+    #[must_use]
+    pub fn passed_on(lane: Lane, text: &str) -> Self {
+        Self(Arc::new(Body { text: text.as_bytes().into(), lane, durable: None, about: None }))
+    }
+
     /// A frame that is the current value of something: one that waits for a slow reader gives way to a newer one.
     #[must_use]
     pub fn current(kind: &'static str, lane: Lane, now_ms: u64, about: Id, data: &impl Serialize) -> Self {

@@ -5,7 +5,8 @@
 //! HTTP server and given to a `shard`, a thread with its own epoll, which keeps the `session` with its `lanes`, `bulk`
 //! references and deadlines (`wheel`). The `dispatch`er hears of every commit, knows who is here and whom they follow,
 //! and tells the shards whom an item concerns; a `frame` is made once for everybody who gets the same. A client comes
-//! back with its `cursor`. `presence` knows who is online. `clients` answers what clients send.
+//! back with its `cursor`. `presence` knows who is online. `clients` answers what clients send, also where another node
+//! decides about it (`elsewhere`).
 //!
 //! Pure: `announced`, `bulk`, `cursor`, `deliver`, `frame`, `lanes`, `loss`, `presence`, `session`, `wheel`, `wire`,
 //! `dispatch::outbox`, `dispatch::readers`, `dispatch::watchers`.
@@ -19,6 +20,7 @@ mod codes;
 mod cursor;
 mod deliver;
 mod dispatch;
+mod elsewhere;
 mod ended_tokens;
 mod frame;
 pub mod http;
@@ -36,16 +38,19 @@ mod source;
 mod start;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod tracks;
 mod under_way;
 mod wheel;
 mod wire;
 
-pub use client_frames::{ClientCall, FrameList, FrameTypes};
+pub use client_frames::{ClientCall, FrameList, FrameTurn, FrameTypes};
+pub use clients::Orders;
 pub use cursor::Watermarks;
 pub use deliver::{
     Audience, Covers, Deliver, Delivery, Item, ItemRef, Judge, Output, PersonalItem, Producer, SharedItem,
 };
+pub use elsewhere::{FrameElsewhere, OtherNodes, PassingFrame, boot_of};
 pub use ended_tokens::SessionCloser;
 pub use frame::{Durable, Frame};
 pub use service::{Realtime, TYPES, ping, watch};

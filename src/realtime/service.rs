@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use fanfare_protocol::{
     Code, Id, Lane, Page, Presence as PresenceView, PresenceList, PresenceWatch, PublishEvent, RealtimeSession,
-    ResetReason, Ticket, Timestamp,
+    ResetReason,
 };
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use super::attach::{Attach, Full, Opener, Opening, SessionCounts, SessionPermit, Taken};
+use super::attach::{Attach, Full, Opening, SessionCounts, SessionPermit, Taken};
 use super::client_frames::{ClientCall, FrameTypes};
 use super::cursor::{StreamCursor, Watermarks, is_too_old};
 use super::deliver::{Audience, Deliver};
+use super::elsewhere::PassingFrame;
 use super::frame::Frame;
 use super::presence::PresenceTable;
 use super::session::SessionId;
@@ -31,12 +31,11 @@ use crate::base::cursor::Scope;
 use crate::base::error::{Error, Result};
 use crate::base::fair::Paces;
 use crate::base::id::{first_id_at, unix_ms_of};
+use crate::base::limits::nodes::PEOPLE_IN_MESSAGE;
 use crate::base::limits::realtime::{
-    CLOSING_S, DRAIN_PER_S, LATELY_MS, PUBLISH_BYTES_MAX, PUBLISH_USERS_MAX, TICKET_S, WATCHED_MAX,
+    CLOSING_S, DRAIN_PER_S, LATELY_MS, PUBLISH_BYTES_MAX, PUBLISH_USERS_MAX, WATCHED_MAX,
 };
 use crate::base::network::Network;
-use crate::base::token;
-use crate::data::rows::{from_json, to_json};
 use crate::log::core::Core;
 
 /// Pause between two looks whether a drain is over.
@@ -76,24 +75,16 @@ pub struct Inner {
     pub others: OnceLock<Box<dyn Fn(Id) + Send + Sync>>,
 }
 
-/// Value of a ticket.
-#[derive(Debug, Serialize, Deserialize)]
-struct TicketValue {
-    user: Id,
-    token: u64,
-    since_ms: u64,
-    expires_ms: Option<u64>,
-}
-
-fn ticket_key(text: &str) -> Option<Vec<u8>> {
-    token::hash_of(text).map(|hash| [b"ticket", &hash.0[..]].concat())
-}
-
 impl Realtime {
     /// Over running threads.
     #[must_use]
     pub fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))
+    }
+
+    /// State behind it.
+    pub(super) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// Hands a socket to a shard; a shard without room drops it.
@@ -216,39 +207,6 @@ impl Realtime {
         &self.0.types
     }
 
-    /// A ticket for somebody who showed a token.
-    ///
-    /// # Errors
-    /// When the engine fails.
-    pub async fn ticket(&self, user: Id, opener: Opener) -> Result<Ticket> {
-        let new = token::generate()?;
-        let now_ms = self.0.core.clock.now_ms();
-        let value = TicketValue { user, token: opener.token, since_ms: opener.since_ms, expires_ms: opener.expires_ms };
-        let key = ticket_key(&new.token).ok_or_else(|| Error::Internal("a ticket has no hash".to_owned()))?;
-        let ephemeral = self.0.core.store.ephemeral();
-        ephemeral.put(&key, to_json(&value)?, Duration::from_secs(TICKET_S)).await?;
-        Ok(Ticket { ticket: new.token, expires_at: Timestamp(now_ms + TICKET_S * 1_000) })
-    }
-
-    /// Person whom a ticket lets in; it lets nobody in after that.
-    ///
-    /// # Errors
-    /// 401 when it is unknown, used, or too old.
-    pub async fn redeem(&self, text: &str) -> Result<(Id, Opener)> {
-        let refused =
-            || Error::refused(Code::Unauthenticated, "the ticket is unknown, was used, or is older than a minute");
-        let key = ticket_key(text).ok_or_else(refused)?;
-        let bytes = self.0.core.store.ephemeral().take(&key).await?.ok_or_else(refused)?;
-        let value: TicketValue = from_json(&bytes)?;
-        let opener = Opener { token: value.token, since_ms: value.since_ms, expires_ms: value.expires_ms };
-        let expired = opener.expires_ms.is_some_and(|at| at <= self.0.core.clock.now_ms());
-        if expired || self.0.shared.ended.has_ended(value.user, opener) {
-            return Err(refused());
-        }
-        self.0.core.refuse_suspended(value.user)?;
-        Ok((value.user, opener))
-    }
-
     /// A sign of life of `user` outside of a session.
     pub async fn heartbeat(&self, user: Id) {
         if let Some(tell) = self.0.others.get() {
@@ -274,7 +232,7 @@ impl Realtime {
         self.0.presence.lock().connected()
     }
 
-    async fn signal(&self, signal: Signal) {
+    pub(super) async fn signal(&self, signal: Signal) {
         // Closed: the server stops.
         let _ = self.0.shared.signals.send(signal).await;
     }
@@ -317,7 +275,7 @@ impl Realtime {
         Ok(now)
     }
 
-    /// Hands an operator's event to sessions; answers how many.
+    /// Hands an operator's event to sessions; answers how many of this node.
     ///
     /// # Errors
     /// 422 for a type or an audience that cannot be; see `check`.
@@ -326,14 +284,21 @@ impl Realtime {
         let lane = event.lane.unwrap_or(Lane::Normal);
         let frame = Frame::passing(&event.kind, lane, self.0.core.clock.now_ms(), &event.data);
         let mut reached = 0;
+        let tell = |people| {
+            if let Some(others) = self.others() {
+                others.tell(PassingFrame::new(people, &frame));
+            }
+        };
         if let Some(mut users) = event.user_ids {
             users.sort_unstable();
             users.dedup();
+            users.chunks(PEOPLE_IN_MESSAGE).for_each(|people| tell(Some(people.into())));
             let (sessions, answer) = oneshot::channel();
             let deliver = Deliver::frame(Audience::People(users.into()), frame);
             self.signal(Signal::Deliver { deliver, sessions: Some(sessions) }).await;
             return Ok(answer.await.unwrap_or_default());
         }
+        tell(None);
         let mut answers = Vec::with_capacity(self.0.shards.len());
         for shard in &self.0.shards {
             let (sessions, answer) = oneshot::channel();

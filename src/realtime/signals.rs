@@ -3,8 +3,8 @@
 //! Commits, products and sessions signal the dispatcher; the dispatcher and the renderers command the shards; shards
 //! ask renderers for items and hand clients' frames on.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use fanfare_protocol::{ClientFrame, Id, RealtimeSession, Stream};
 use tokio::sync::{mpsc, oneshot};
@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::attach::Attach;
 use super::cursor::{CursorSeal, Watermarks};
 use super::deliver::{Deliver, ItemRef};
+use super::elsewhere::OtherNodes;
 use super::frame::Frame;
 use super::loss::Loss;
 use super::session::SessionId;
@@ -269,6 +270,8 @@ pub struct SharedState {
     pub sockets: AtomicUsize,
     /// Tokens that have ended lately.
     pub ended: super::ended_tokens::EndedTokens,
+    /// Way to the other nodes, where there are any.
+    pub others: OnceLock<Arc<dyn OtherNodes>>,
     /// To the dispatcher.
     pub signals: mpsc::Sender<Signal>,
     /// To the renderer of the bulk stream.

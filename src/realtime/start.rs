@@ -6,18 +6,20 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use fanfare_protocol::Id;
+use fanfare_protocol::{ClientFrame, Id};
 use fanfare_websocket::CLOSE_AWAY;
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::attach::SessionCounts;
-use super::client_frames::FrameTypes;
+use super::client_frames::{FrameTurn, FrameTypes};
 use super::clients::Clients;
 use super::cursor::CursorSeal;
 use super::deliver::{Deliver, Producer};
 use super::dispatch::{Dispatcher, Parts, RenderJob};
+use super::elsewhere::{FrameElsewhere, Hop, PassingFrame};
 use super::ended_tokens::{EndedTokens, SessionCloser};
 use super::frame::Frame;
 use super::presence::PresenceTable;
@@ -84,6 +86,25 @@ impl Publisher {
         let _ = self.0.signals.send(Signal::Deliver { deliver, sessions: None }).await;
     }
 
+    /// Hands a frame that no record tells of to the sessions that people have on other nodes. Never waits.
+    pub fn tell_elsewhere(&self, people: &[Id], frame: &Frame) {
+        if let Some(others) = self.0.others.get() {
+            others.tell(PassingFrame::new(Some(people.into()), frame));
+        }
+    }
+
+    /// Has another node do something on behalf of `person`: what it answers.
+    ///
+    /// # Errors
+    /// The problem that it answers; [`Error::Elsewhere`] where there is no way to it.
+    pub async fn ask(&self, node: &Arc<str>, person: Id, kind: &str, data: Value) -> Result<Value> {
+        let others = self.0.others.get().ok_or_else(|| Error::Elsewhere(Arc::clone(node)))?;
+        let frame = ClientFrame { reference: 0, kind: kind.to_owned(), data: Some(data) };
+        let asked = FrameElsewhere { person, session: None, hop: Hop::Asks, frame };
+        let answer = others.answer(node, asked, FrameTurn::new().0).await;
+        answer.map_err(|problem| Error::Refused(Box::new(problem)))
+    }
+
     fn signal(&self, signal: Signal) {
         if let Err(mpsc::error::TrySendError::Full(_)) = self.0.signals.try_send(signal) {
             self.0.overflowed.store(true, Ordering::Release);
@@ -144,6 +165,7 @@ impl RealtimeSetup {
             sessions: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
             ended: EndedTokens::default(),
+            others: OnceLock::new(),
             signals: signal_sender,
             bulk_jobs: bulk_sender,
             from_clients: client_sender,

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use fanfare::data::tables;
+use fanfare::log::events::{Event, PostRecord, PostRef};
+use fanfare::posts::settle::follow_up;
 use fanfare_client::Paging;
+use fanfare_engines::{KeyRange, Order};
 use fanfare_protocol::{Code, NotificationKind, PostOrGone};
 
 use crate::world::{Person, World, eventually, refused, whole_feed};
@@ -98,11 +102,12 @@ async fn a_block_ends_follows_wherever_they_are_and_whoever_leaves_is_followed_b
         }
     }
     let [ann, bob, carl, dora, emil] = &people;
-    for other in [bob, carl] {
+    for (left, other) in [(3, bob), (2, carl)] {
         let between = ann.block(other.id).await.unwrap();
         assert!(between.blocking && !between.following && !between.followed_by);
+        // The end of a follow that a block finds elsewhere goes back, before the block is answered.
+        assert_eq!(counts(emil, ann).await, (left, left, 0));
     }
-    // The end of a follow that a block finds elsewhere goes back.
     for (person, expected) in [(ann, (2, 2, 0)), (dora, (4, 4, 0)), (bob, (3, 3, 0)), (carl, (3, 3, 0))] {
         eventually("follows end both ways", async || (counts(emil, person).await == expected).then_some(())).await;
     }
@@ -123,4 +128,51 @@ async fn a_block_ends_follows_wherever_they_are_and_whoever_leaves_is_followed_b
         (dora.post(post.id).await.unwrap().like_count == 0).then_some(())
     })
     .await;
+}
+
+/// Two people of different partitions.
+fn apart<'a>(world: &World, people: &'a [Person]) -> (&'a Person, &'a Person) {
+    let log = &world.app().core().log;
+    let of_another = |one: &&Person| log.partition_of(one.id) != log.partition_of(people[0].id);
+    (&people[0], people.iter().find(of_another).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_from_a_deletion_is_done_with_the_answer_wherever_the_people_of_a_thread_are() {
+    let (world, people) = world_of_twelve().await;
+    let (ann, bob) = apart(&world, &people);
+    let mut chain = vec![ann.say("1").await.unwrap().id];
+    for author in [bob, ann, bob, ann] {
+        chain.push(author.reply(chain[chain.len() - 1], "next").await.unwrap().id);
+    }
+    for (post, author) in [(1, bob), (2, ann), (3, bob), (4, ann)] {
+        author.delete_post(chain[post]).await.unwrap();
+        let places = ann.replies(chain[0], Paging::default()).await.unwrap().items;
+        assert_eq!(places.len(), usize::from(post < 4), "after {post}: {places:?}");
+    }
+    // The janitor has nothing to do.
+    let store = &world.app().core().store;
+    let rows = store.scan(tables::UNSETTLED, &tables::ONE, KeyRange::ALL, Order::Ascending, 10).await.unwrap();
+    assert!(rows.is_empty(), "{rows:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_comes_too_late_to_know_is_followed_up_wherever_it_is_from() {
+    let (world, people) = world_of_twelve().await;
+    let (ann, bob) = apart(&world, &people);
+    let first = ann.say("1").await.unwrap().id;
+    let second = bob.reply(first, "2").await.unwrap().id;
+    bob.delete_post(second).await.unwrap();
+    assert!(ann.replies(first, Paging::default()).await.unwrap().items.is_empty());
+    // As by who read the post before it was deleted.
+    let reply_to = Some(PostRef { id: second, author: bob.id });
+    let post = PostRecord { author: ann.id, text: "3".to_owned(), reply_to, ..PostRecord::default() };
+    let core = world.app().core();
+    let guard = core.log.decide(ann.id, &[]).await.unwrap();
+    let reply = core.log.commit(&guard, Event::Posted { post, notify: vec![] }).await.unwrap().id;
+    drop(guard);
+    core.log.followed(reply).await;
+    follow_up(core, reply).await;
+    let places = ann.replies(first, Paging::default()).await.unwrap().items;
+    assert!(matches!(&places[..], [PostOrGone::Gone(place)] if place.id == second), "{places:?}");
 }

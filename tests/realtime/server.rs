@@ -1,6 +1,7 @@
 //! The server of a run: in this process, where ends are graceful, or in one of its own, where it can be killed.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use fanfare_client::Client;
 use fanfare_protocol::{Id, NewUser};
@@ -23,6 +24,14 @@ pub enum Server {
     Apart { folder: tempfile::TempDir, process: Option<Box<Process>> },
 }
 
+/// Starts a server in a process of its own, with as many partitions as those of this process have.
+async fn serve(folder: &Path) -> Option<Box<Process>> {
+    let partitions = std::env::var("FANFARE_TEST_PARTITIONS").ok();
+    let more = partitions.as_deref().map(|count| ("FANFARE__CLUSTER__PARTITIONS", count));
+    let settings: Vec<(&str, &str)> = ENVIRONMENT.into_iter().chain(more).collect();
+    Some(Box::new(Process::serve(folder, &settings).await))
+}
+
 impl Server {
     pub async fn inside() -> Self {
         let world = World::with(|settings| {
@@ -35,7 +44,7 @@ impl Server {
 
     pub async fn apart() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let process = Some(Box::new(Process::serve(folder.path(), &ENVIRONMENT).await));
+        let process = serve(folder.path()).await;
         Self::Apart { folder, process }
     }
 
@@ -78,7 +87,7 @@ impl Server {
                     running.ended().await;
                 }
                 *process = None;
-                *process = Some(Box::new(Process::serve(folder.path(), &ENVIRONMENT).await));
+                *process = serve(folder.path()).await;
             }
         }
     }

@@ -147,7 +147,7 @@ pub enum Part {
     ChatBeside,
     /// chat: receipts of very many readers
     ChatReceipts,
-    /// chat: the same pairs and groups through ejabberd, with its archive on disk
+    /// chat: the same pairs and groups through ejabberd with its archive on disk, and through Synapse on PostgreSQL
     ChatPeers,
 }
 

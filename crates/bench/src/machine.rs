@@ -135,15 +135,27 @@ pub fn cpu_time_exact(process: u32) -> Duration {
     Duration::from_nanos(tasks.filter_map(spent).sum())
 }
 
+/// Processor time that `process` and those below it have used; what ended counts once it was waited for.
+pub fn cpu_time_of_all(process: u32) -> Duration {
+    let ended = fs::read_to_string(format!("/proc/{process}/stat")).ok().and_then(|stat| Some(times(&stat)?.1));
+    let below: Duration = children_of(process).into_iter().map(cpu_time_of_all).sum();
+    cpu_time_exact(process) + ended.unwrap_or_default() + below
+}
+
 /// Processor time that `process` has used; `None` when it is gone.
 pub fn cpu_time(process: u32) -> Option<Duration> {
+    Some(times(&fs::read_to_string(format!("/proc/{process}/stat")).ok()?)?.0)
+}
+
+/// Processor time in a process's `stat`: its own, and that of its children that ended and were waited for.
+fn times(stat: &str) -> Option<(Duration, Duration)> {
     // USER_HZ is 100 on every Linux that Rust supports.
     const TICK_MS: u64 = 10;
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name, in brackets, may hold anything; user and system time are the 12th and 13th field after it.
-    let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11);
-    let ticks = fields.next()?.parse::<u64>().ok()? + fields.next()?.parse::<u64>().ok()?;
-    Some(Duration::from_millis(ticks * TICK_MS))
+    // The name, in brackets, may hold anything; user and system time are the 12th and 13th field after it, then those
+    // of the children.
+    let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(11).map(str::parse::<u64>);
+    let mut two = || Some(Duration::from_millis((fields.next()?.ok()? + fields.next()?.ok()?) * TICK_MS));
+    Some((two()?, two()?))
 }
 
 /// Processor time that this thread has used.
@@ -206,4 +218,41 @@ pub fn fsync_us(folder: &Path) -> Result<Vec<f64>> {
         syncs.push(started.elapsed().as_secs_f64() * 1e6);
     }
     Ok(syncs)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn times_are_behind_a_name_that_may_hold_anything() {
+        let stat = "7 (a) b (c)) S 1 7 7 0 -1 4194560 100 200 0 0 12 30 400 5 20 0 1 0 99";
+        assert_eq!(times(stat), Some((Duration::from_millis(420), Duration::from_millis(4_050))));
+        assert_eq!(times("7 (a) S 1 2 3"), None);
+    }
+
+    /// Processor time of a shell that runs `script`, its own and with what is below it, once it has said a line.
+    fn spent_by(script: &str) -> (Duration, Duration) {
+        let mut shell = Command::new("sh");
+        let mut shell = shell.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        shell.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+        let spent = (cpu_time_exact(shell.id()), cpu_time_of_all(shell.id()));
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+        spent
+    }
+
+    #[test]
+    fn time_of_a_process_holds_that_of_those_below_it() {
+        let busy = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        let (own, all) = spent_by(&format!("({busy}); echo; read _"));
+        assert!(all > own, "{own:?} of {all:?}, of which a child spent some that has ended");
+        let (own, all) = spent_by(&format!("sh -c '{busy}; echo; exec sleep 1000' & read _; kill $!"));
+        assert!(all > own, "{own:?} of {all:?}, of which a child spent some that runs");
+        let (own, all) = spent_by(&format!("{busy}; echo; read _"));
+        assert!(own > Duration::ZERO && all >= own, "{own:?} of {all:?}");
+    }
 }

@@ -24,3 +24,13 @@ pub const HEARTBEATS_WAITING_MAX: usize = 4_096;
 pub const PERSON_IDS_MAX: usize = 64;
 /// Milliseconds that must be left of a request for it to be sent on to another node.
 pub const FORWARD_MS_MIN: u64 = 20;
+/// Frames that wait to be told to the sessions of other nodes; beyond it the newest are lost, as current values may be.
+pub const PASSING_WAITING_MAX: usize = 4_096;
+/// Clients' frames that other nodes are asked to answer at once.
+pub const FRAMES_ASKED_MAX: usize = 8_192;
+/// Milliseconds after which the outcome of a frame that another node was asked to answer counts as unknown.
+pub const FRAME_ANSWER_MS: u64 = 10_000;
+/// Milliseconds between two words of which sessions are on a node.
+pub const ROUTE_EVERY_MS: u64 = 20_000;
+/// Milliseconds for which such a word holds.
+pub const ROUTE_MS: u64 = 90_000;

@@ -11,6 +11,7 @@ use crate::base::error::{Error, Result};
 use crate::base::id::{first_id_at, hour_of, unix_ms_of};
 use crate::base::limits::chat::{CHANGE_DAYS, CLEANED_AT_ONCE, SEND_DAYS};
 use crate::chat::fold::record::{ChatAct, ChatRecord, ERASED_MAX};
+use crate::chat::stream::BarredElsewhere;
 use crate::data::rows::chat::{ChangeRow, HourRow, Info, MessageRow, SendRow};
 use crate::data::rows::{from_json, number_in};
 use crate::data::tables;
@@ -57,7 +58,13 @@ impl HearsBlocks for Chat {
             return Ok(());
         }
         let barred = ChatRecord::new(conversation, blocker, ChatAct::Barred { other, on, source });
-        self.commit(barred).await?;
+        match self.commit(barred).await {
+            // The block stands: the conversation hears of it where it is decided about.
+            Err(Error::Elsewhere(node)) => {
+                self.tell_barred(&node, blocker, BarredElsewhere { other, on, source }).await?;
+            }
+            done => drop(done?),
+        }
         // Of whoever is gone since, nothing stays.
         match self.core().store.account(blocker).await? {
             Some(_) => Ok(()),

@@ -1,5 +1,6 @@
 //! News beside records for who is connected: receipts, who writes, and what a person's other devices are to know.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use fanfare_engines::{EngineError, KeyRange, Order, Row, Table};
@@ -7,8 +8,9 @@ use fanfare_protocol::{ConversationUpdated, Id, Lane, Receipt, ReceiptChanged, T
 use smallvec::SmallVec;
 
 use super::Chat;
-use crate::base::error::Result;
+use crate::base::error::{Error, Result};
 use crate::base::limits::chat::TYPING_MEMBERS_MAX;
+use crate::chat::stream::{BARRED, BarredElsewhere};
 use crate::realtime::{Audience, Deliver, Frame};
 
 impl Chat {
@@ -37,6 +39,7 @@ impl Chat {
     pub(super) fn tell_devices(&self, person: Id, conversation_id: Id) {
         let updated = ConversationUpdated { conversation_id, left: false };
         let frame = Frame::passing("conversation.updated", Lane::Normal, self.now_ms(), &updated);
+        self.0.publisher.tell_elsewhere(&[person], &frame);
         self.0.publisher.deliver(Deliver::frame(Audience::People(SmallVec::from_buf([person])), frame));
     }
 
@@ -50,11 +53,19 @@ impl Chat {
         if !is_told || !self.0.typists.tells(conversation_id, person, Instant::now()) {
             return Ok(());
         }
-        let others = self.member_ids(conversation_id).await?.into_iter().filter(|member| *member != person).collect();
+        let others = self.member_ids(conversation_id).await?.into_iter().filter(|member| *member != person);
+        let others: Arc<[Id]> = others.collect();
         let typing = Typing { conversation_id, user_id: Some(person) };
         let frame = Frame::passing("typing", Lane::Normal, self.now_ms(), &typing);
+        self.0.publisher.tell_elsewhere(&others, &frame);
         self.0.publisher.deliver(Deliver::frame(Audience::Members(others), frame));
         Ok(())
+    }
+
+    /// Has the node that decides about two people's conversation hear that `blocker` blocks the other, or no more.
+    pub(super) async fn tell_barred(&self, node: &Arc<str>, blocker: Id, barred: BarredElsewhere) -> Result<()> {
+        let data = serde_json::to_value(barred).map_err(|error| Error::Internal(error.to_string()))?;
+        self.0.publisher.ask(node, blocker, BARRED, data).await.map(drop)
     }
 
     /// Tells receipts to who is connected, without end.
@@ -83,6 +94,7 @@ impl Chat {
                         |one: &Receipt| Receipt { read_seq: if hidden(one, all) { 0 } else { one.read_seq }, ..*one };
                     let changed = ReceiptChanged { conversation_id, receipts: receipts.iter().map(shown).collect() };
                     let frame = Frame::passing("receipt", Lane::Normal, self.now_ms(), &changed);
+                    self.0.publisher.tell_elsewhere(&members, &frame);
                     self.0.publisher.send(Deliver::frame(Audience::Members(members.into()), frame)).await;
                 }
             }

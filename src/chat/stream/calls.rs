@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use fanfare_protocol::{Id, SendMessage, Typing, Watermark};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::base::error::{Error, Result};
 use crate::base::limits::chat::TYPISTS_MAX;
 use crate::chat::service::Chat;
+use crate::log::core::HearsBlocks as _;
 use crate::realtime::ClientCall;
 
 /// Least time between two words that the same person writes in the same conversation.
@@ -57,6 +59,30 @@ pub async fn delivered(chat: Chat, mut call: ClientCall) -> Result<Value> {
     let (conversation, seq) = of_conversation(call.data()?)?;
     call.pass_turn();
     json(&chat.delivered(call.person, conversation, seq).await?)
+}
+
+/// Type by which a node tells another of a block.
+pub const BARRED: &str = "node.barred";
+
+/// Block of a person's, or its end, on its way to the node that decides about the two people's conversation.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct BarredElsewhere {
+    /// Person who is blocked.
+    pub other: Id,
+    /// Whether it holds.
+    pub on: bool,
+    /// The social record that said it.
+    pub source: Id,
+}
+
+/// Answers [`BARRED`]: the conversation of the two knows of it.
+///
+/// # Errors
+/// When another node decides about it by now, or the log takes nothing.
+pub async fn barred(chat: Chat, mut call: ClientCall) -> Result<Value> {
+    let BarredElsewhere { other, on, source } = call.data()?;
+    chat.blocked(call.person, other, on, source).await?;
+    Ok(Value::Object(Map::new()))
 }
 
 /// Answers `typing`: tells the others, at most every three seconds.

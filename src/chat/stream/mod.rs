@@ -17,7 +17,7 @@ use fanfare_protocol::{
 };
 use tokio::sync::OnceCell;
 
-pub use self::calls::{Typists, delivered, message_send, read, typing};
+pub use self::calls::{BARRED, BarredElsewhere, Typists, barred, delivered, message_send, read, typing};
 pub use self::receipts::Receipts;
 pub use self::source::ChatSource;
 
@@ -64,7 +64,7 @@ impl ChatFeeder {
     fn tell(&self, record: &ChatRecord, outcome: &ChatOutcome) {
         let Some(views) = self.views.get() else { return };
         let (Some(audience), Some(head)) = (&outcome.audience, outcome.head) else {
-            // Another owner folded it, and it was read from the log.
+            // Nobody said who is to hear of it.
             if outcome.came_about() {
                 self.publisher.lost_track();
             }

@@ -2,6 +2,8 @@
 //!
 //! Frames are found and counted in the text, and each is parsed as on a socket: nothing is built of what is no frame.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
@@ -14,6 +16,7 @@ use crate::base::limits::realtime::SEND_FRAMES_MAX;
 use crate::http::{Caller, Params, Problems, Unparsed};
 use crate::realtime::client_frames::FrameTurn;
 use crate::realtime::clients::{self, FrameOrder};
+use crate::realtime::elsewhere::{self, FrameElsewhere, Hop};
 use crate::realtime::service::Realtime;
 use crate::realtime::session::SessionId;
 use crate::realtime::under_way::FramePermit;
@@ -149,16 +152,16 @@ pub async fn send(
     Params(params): Params<SendParams>,
     sent: Unparsed,
 ) -> Result<Response> {
-    let session = match params.session_id {
-        Some(id) => Some(own_session(&realtime, caller.id, id).await?),
-        None => None,
+    let from = match params.session_id {
+        Some(id) => From::session(&realtime, caller.id, id).await?,
+        None => From::Here(None),
     };
     let (form, frames) = frames_of(sent.bytes())?;
     realtime.pace(caller.id, frames.len())?;
     let mut order = FrameOrder::default();
     let mut replies = futures_util::future::join_all(frames.into_iter().map(|frame| {
         let permit = realtime.under_way(frame.len());
-        let act = |turn| reply(&realtime, (caller.id, session), (frame, permit), turn);
+        let act = |turn| reply(&realtime, (caller.id, &from), (frame, permit), turn);
         order.next().run(act, async |reply| reply)
     }))
     .await;
@@ -169,16 +172,36 @@ pub async fn send(
     })
 }
 
-async fn own_session(realtime: &Realtime, user: Id, id: Id) -> Result<SessionId> {
-    let page = realtime.sessions(Some(user), realtime.settings().sessions_per_user_max, None).await?;
-    let own = page.items.iter().any(|session| session.session_id == id);
-    own.then_some(SessionId(id.0)).ok_or_else(|| Error::not_found("session"))
+/// Session that frames are of.
+enum From {
+    /// Session of this node, or none.
+    Here(Option<SessionId>),
+    /// Session of another node.
+    There(Arc<str>, Id),
+}
+
+impl From {
+    /// The session `id` of `user`.
+    ///
+    /// # Errors
+    /// 404 where it is known that there is no such session.
+    async fn session(realtime: &Realtime, user: Id, id: Id) -> Result<Self> {
+        let page = realtime.sessions(Some(user), realtime.settings().sessions_per_user_max, None).await?;
+        if page.items.iter().any(|session| session.session_id == id) {
+            return Ok(Self::Here(Some(SessionId(id.0))));
+        }
+        let node = match realtime.others() {
+            Some(others) => others.node_of(id).await,
+            None => None,
+        };
+        node.map(|node| Self::There(node, id)).ok_or_else(|| Error::not_found("session"))
+    }
 }
 
 /// Reply to one frame, for which there is room by `permit`.
 async fn reply(
     realtime: &Realtime,
-    from: (Id, Option<SessionId>),
+    (person, from): (Id, &From),
     (text, permit): (&str, Option<FramePermit>),
     turn: FrameTurn,
 ) -> Reply {
@@ -189,7 +212,17 @@ async fn reply(
     };
     let reference = Some(frame.reference);
     let Some(_permit) = permit else { return refused(reference, clients::too_many()) };
-    match clients::answer(realtime.types(), realtime.clone(), from, frame, turn).await {
+    let answer = match (from, realtime.others()) {
+        (From::There(node, session), Some(others)) => {
+            let asked = FrameElsewhere { person, session: Some(*session), hop: Hop::HasSession, frame };
+            others.answer(node, asked, turn).await
+        }
+        (From::There(..), None) => Err(Problem::new(Code::NotFound, "session not found")),
+        (From::Here(session), _) => {
+            elsewhere::answer(realtime.types(), realtime.clone(), (person, *session), frame, turn).await
+        }
+    };
+    match answer {
         Ok(data) => Reply { reference, ok: true, data: Some(data), error: None },
         Err(problem) => refused(reference, problem),
     }

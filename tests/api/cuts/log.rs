@@ -5,6 +5,7 @@ use bytes::Bytes;
 use fanfare::base::clock::Clock;
 use fanfare::data::families::CHAT;
 use fanfare::log::owner::CONSUMER;
+use fanfare::log::takers;
 use fanfare_client::{ClientError, MessagePlace, text_message};
 use fanfare_engines::claim::Claim;
 use fanfare_engines::{Batch, Claimant, NewRecord, Offset, Partition, Position};
@@ -82,6 +83,24 @@ async fn a_head_that_is_not_within_its_log_is_named_and_refused() {
     ground.stored.journal.trim(P, 2, &[]).await.unwrap();
     let why = why_it_does_not_start(&ground).await;
     assert!(why.contains("at 0, is before the log's first record"), "{why}");
+}
+
+/// Records that others were not told of are gone: counts and lists would lack what followed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn effects_from_a_source_that_is_gone_are_named_and_refused() {
+    let ground = Ground::of_partitions(3, |settings| settings.http.request_timeout_s = 1);
+    let server = ground.start(Clock::system()).await.serve().await;
+    let ann = ann(&server).await;
+    for number in 0..8 {
+        ann.say(&number.to_string()).await.unwrap();
+    }
+    let source = server.app.core().log.partition_of(ann.me().await.unwrap().id);
+    server.stop().await;
+    let told = ground.stored.journal.checkpoint_of(takers::CONSUMER, source).await.unwrap().offset;
+    ground.stored.journal.trim(source, 0, &[]).await.unwrap();
+    let why = why_it_does_not_start(&ground).await;
+    let named = format!("journal partition {}: others were told what follows up to {}", source.0, told.0);
+    assert!(why.contains(&named) && why.contains("restore the folder from a backup"), "{why}");
 }
 
 /// Groups, so many that some are in each partition.

@@ -433,7 +433,16 @@ fn event_of(text: &str) -> ServerFrame {
 impl Device {
     /// A WebSocket, if it is let in.
     pub async fn ws_or_refused(world: &World, token: &str) -> Option<Self> {
-        let wire = socket(world, "", &[("authorization", &format!("Bearer {token}"))]).await;
+        Self::let_in(&world.base, "", &[("authorization", &format!("Bearer {token}"))]).await
+    }
+
+    /// A WebSocket at a server's address by a ticket, if it is let in.
+    pub async fn by_ticket(base: &str, ticket: &str) -> Option<Self> {
+        Self::let_in(base, &format!("?ticket={ticket}"), &[]).await
+    }
+
+    async fn let_in(base: &str, query: &str, headers: &[(&str, &str)]) -> Option<Self> {
+        let wire = socket_of(base, query, headers).await;
         let hello = Hello {
             session_id: Id(0),
             heartbeat_s: 0,

@@ -1,10 +1,9 @@
 //! `fanfare bench chat`: messages until they are with everybody, what disturbs them, lists of conversations, pages and
-//! disk of very many messages, receipts, and the same talk through a peer.
+//! disk of very many messages, receipts, and the same talk through peers.
 //!
 //! `scene` makes people and their conversations; each other file measures one topic.
 
 mod beside;
-mod ejabberd;
 mod lists;
 mod peers;
 mod receipts;
@@ -12,9 +11,10 @@ mod scene;
 mod sends;
 mod socket;
 mod stored;
-mod xmpp;
 
-use super::{Bench, BenchError, Part, Result, load, machine, median, percentile, realtime, report, serve, world};
+use super::{
+    Bench, BenchError, Part, Result, child, load, machine, median, percentile, realtime, report, serve, world,
+};
 
 /// Characters of a message.
 const CHARS: usize = 300;

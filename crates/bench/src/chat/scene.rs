@@ -16,6 +16,8 @@ use super::{Bench, BenchError, Result};
 pub const LARGE: usize = 500;
 /// Members of a small group.
 const SMALL: usize = 10;
+/// People, pairs and small groups of a quick run, and of what carries no more.
+const FEW: (usize, usize, usize) = (300, 300, 100);
 /// Conversations that are made at once.
 const AT_ONCE: usize = 256;
 
@@ -41,8 +43,15 @@ pub struct Talkers {
 impl Talkers {
     /// Makes everybody.
     pub fn build(bench: &Bench) -> Result<Self> {
-        let sessions = bench.size(2_000, 300);
-        let (pairs, groups) = (bench.size(3_500, 300), bench.size(1_500, 100));
+        Self::of(bench, bench.size((2_000, 3_500, 1_500), FEW))
+    }
+
+    /// Makes as many as in a quick run.
+    pub fn few(bench: &Bench) -> Result<Self> {
+        Self::of(bench, FEW)
+    }
+
+    fn of(bench: &Bench, (sessions, pairs, groups): (usize, usize, usize)) -> Result<Self> {
         let made = async |world: &World, ids: &[Id]| talk(world, ids, pairs, groups).await;
         let (scene, (direct, small, large)) = Scene::build_with(bench, LARGE + sessions, made)?;
         let files = bench.folder()?;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::super::child::{ChildProcess, installed};
+use super::child::{ChildProcess, installed};
 use super::{Bench, Result};
 
 /// Note of a row for which it lacks.
@@ -31,8 +31,8 @@ impl Archive {
     /// Durability of a message that was delivered, in words.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Sqlite => "archive in SQLite, written before it goes on, synced as it does by default",
-            Self::Mnesia => "archive in Mnesia on disk, written before it goes on and not synced",
+            Self::Sqlite => "archive in SQLite, each row synced before it goes on",
+            Self::Mnesia => "archive in Mnesia on disk, written in the background and never synced",
         }
     }
 

@@ -1,7 +1,7 @@
 //! People who talk over XMPP: as many sessions, pairs and rooms as there are people, pairs and groups, on one thread.
 //!
-//! A message has its number in its text, by which whoever gets it is known to have it. It is under way until the other
-//! one of a pair has it, or until it comes back to its sender, as those of rooms do.
+//! A message is under way until the other one of a pair has it, or until it comes back to its sender, as those of rooms
+//! do.
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -19,15 +19,14 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
 use super::realtime::client::talk::Lines;
-use super::{BenchError, CHARS, Result, percentile};
+use super::tally::{DIGITS, Said, Tally, number, text};
+use super::{BenchError, Result};
 
 /// Opening of a stream.
 const OPENING: &str = "<?xml version='1.0'?><stream:stream to='localhost' xmlns='jabber:client' \
     xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>";
 /// Tag before a message's text.
 const BODY: &[u8] = b"<body>";
-/// Digits of a message's number.
-const DIGITS: usize = 12;
 /// Bytes read at a time.
 const READ_BYTES: usize = 16 << 10;
 /// Sessions that are opened at once.
@@ -50,54 +49,8 @@ pub struct Talkers {
     ears: Vec<Ear>,
     mouths: Vec<OwnedWriteHalf>,
     random: Random,
-}
-
-/// Figures of what was said.
-#[derive(Debug, Default)]
-pub struct Said {
-    /// Messages a second that were no more under way.
-    pub rate: f64,
-    /// Messages sent.
-    pub sent: u64,
-    /// Copies that others were to get, and those that came, of which none may come twice.
-    pub owed: u64,
-    /// Copies that others got.
-    pub came: u64,
-    /// Milliseconds until a copy was there.
-    pub p95_ms: f64,
-}
-
-/// A message on its way.
-struct Sent {
-    at: Instant,
-    sender: usize,
-    is_direct: bool,
-}
-
-#[derive(Default)]
-struct State {
-    sent: Vec<Sent>,
-    /// Messages that are not under way any more.
-    done: u64,
-    came: u64,
-    waits_ms: Vec<f64>,
-}
-
-impl State {
-    /// The session `number` got a message.
-    fn came(&mut self, number: usize, message: usize) {
-        let Some(sent) = self.sent.get(message) else { return };
-        let is_own = sent.sender == number;
-        self.done += u64::from(is_own || sent.is_direct);
-        if !is_own {
-            self.came += 1;
-            self.waits_ms.push(sent.at.elapsed().as_secs_f64() * 1e3);
-        }
-    }
-
-    const fn under_way(&self) -> u64 {
-        self.sent.len() as u64 - self.done
-    }
+    /// Number of the next message.
+    next: u64,
 }
 
 fn closed() -> BenchError {
@@ -152,31 +105,40 @@ impl Session {
     }
 }
 
+/// Tells the number of each message in what was read, and leaves what may be the beginning of one.
+fn take_numbers(read: &mut Vec<u8>, mut tell: impl FnMut(u64)) {
+    let (mut at, mut keep) = (0, None);
+    while let Some(found) = memchr::memmem::find(&read[at..], BODY) {
+        let from = at + found + BODY.len();
+        let Some(digits) = read.get(from..from + DIGITS) else {
+            keep = Some(at + found);
+            break;
+        };
+        if let Some(number) = number(digits) {
+            tell(number);
+        }
+        at = from + DIGITS;
+    }
+    // The beginning of a tag may be the end of what was read.
+    let keep = keep.unwrap_or_else(|| at.max(read.len().saturating_sub(BODY.len() - 1)));
+    read.drain(..keep);
+}
+
 impl Ear {
     /// Reads without end; tells of each message.
-    async fn hear(&mut self, number: usize, state: &RefCell<State>, changed: &Notify) -> std::io::Result<()> {
+    async fn hear(&mut self, session: usize, tally: &RefCell<Tally>, changed: &Notify) -> std::io::Result<()> {
         let mut buffer = vec![0; READ_BYTES];
         loop {
             match self.stream.read(&mut buffer).await? {
                 0 => return Ok(()),
                 count => self.rest.extend_from_slice(&buffer[..count]),
             }
-            let (mut at, mut keep) = (0, None);
-            while let Some(found) = memchr::memmem::find(&self.rest[at..], BODY) {
-                let from = at + found + BODY.len();
-                let Some(digits) = self.rest.get(from..from + DIGITS) else {
-                    keep = Some(at + found);
-                    break;
-                };
-                let message = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-                if let Some(message) = message {
-                    state.borrow_mut().came(number, message);
+            take_numbers(&mut self.rest, |number| {
+                let mut tally = tally.borrow_mut();
+                if tally.came(session, number) {
+                    tally.finishes();
                 }
-                at = from + DIGITS;
-            }
-            // The beginning of a tag may be the end of what was read.
-            let keep = keep.unwrap_or_else(|| at.max(self.rest.len().saturating_sub(BODY.len() - 1)));
-            self.rest.drain(..keep);
+            });
             changed.notify_one();
         }
     }
@@ -206,22 +168,24 @@ impl Talkers {
             ears.push(Ear { stream, rest: Vec::new() });
             mouths.push(mouth);
         }
-        Ok(Self { runtime, lines, ears, mouths, random: Random::new(7) })
+        Ok(Self { runtime, lines, ears, mouths, random: Random::new(7), next: 0 })
     }
 
     /// Sends as many messages as go with so many under way, for a while; answers when all are with everybody, or have
     /// not come for long.
     pub fn talk(&mut self, under_way: u64, time: Duration) -> Result<Said> {
-        let (state, changed) = (RefCell::new(State::default()), Notify::new());
-        let Self { runtime, lines, ears, mouths, random } = self;
-        runtime.block_on(async {
-            let hearing = join_all(ears.iter_mut().enumerate().map(|(number, ear)| ear.hear(number, &state, &changed)));
-            let mut speech = Speech { lines, mouths, random, state: &state, changed: &changed };
+        let (tally, changed) = (RefCell::new(Tally::numbered_from(self.next)), Notify::new());
+        let Self { runtime, lines, ears, mouths, random, .. } = self;
+        let said = runtime.block_on(async {
+            let hearing = join_all(ears.iter_mut().enumerate().map(|(number, ear)| ear.hear(number, &tally, &changed)));
+            let mut speech = Speech { lines, mouths, random, tally: &tally, changed: &changed };
             tokio::select! {
                 said = speech.go_on(under_way, time) => said,
                 _ = hearing => Err(closed()),
             }
-        })
+        });
+        self.next = tally.borrow().next();
+        said
     }
 }
 
@@ -230,50 +194,62 @@ struct Speech<'a> {
     lines: &'a Lines,
     mouths: &'a mut [OwnedWriteHalf],
     random: &'a mut Random,
-    state: &'a RefCell<State>,
+    tally: &'a RefCell<Tally>,
     changed: &'a Notify,
 }
 
 impl Speech<'_> {
     async fn go_on(&mut self, under_way: u64, time: Duration) -> Result<Said> {
-        let (began, mut owed) = (Instant::now(), 0);
+        let began = Instant::now();
         while began.elapsed() < time {
-            if self.state.borrow().under_way() >= under_way {
+            if self.tally.borrow().under_way() >= under_way {
                 // Whatever comes makes room; at the end nothing may come.
                 let _ = tokio::time::timeout(time.saturating_sub(began.elapsed()), self.changed.notified()).await;
                 continue;
             }
-            owed += self.say().await?;
-            if (self.state.borrow().sent.len() as u64).is_multiple_of(TURN) {
+            if self.say().await?.is_multiple_of(TURN) {
                 tokio::task::yield_now().await;
             }
         }
-        let rate = self.state.borrow().done as f64 / began.elapsed().as_secs_f64();
+        let rate = self.tally.borrow().done() as f64 / began.elapsed().as_secs_f64();
         let last = Instant::now();
-        while self.state.borrow().came < owed && last.elapsed() < ANSWER_MAX {
+        while !self.tally.borrow().is_whole() && last.elapsed() < ANSWER_MAX {
             let _ = tokio::time::timeout(ANSWER_MAX.saturating_sub(last.elapsed()), self.changed.notified()).await;
         }
-        let mut state = self.state.borrow_mut();
-        let (sent, came) = (state.sent.len() as u64, state.came);
-        Ok(Said { rate, sent, owed, came, p95_ms: percentile(&mut state.waits_ms, 95.0) })
+        Ok(self.tally.borrow_mut().said(rate))
     }
 
-    /// Says something somewhere; answers to how many others.
+    /// Says something somewhere; answers its number.
     async fn say(&mut self) -> Result<u64> {
         let (sender, line) = self.lines.any(self.random);
-        let number = {
-            let mut state = self.state.borrow_mut();
-            state.sent.push(Sent { at: Instant::now(), sender, is_direct: line.members.len() == 2 });
-            state.sent.len() - 1
-        };
-        let filling: String = " words".chars().cycle().take(CHARS - DIGITS).collect();
+        let number = self.tally.borrow_mut().sends(sender, line.members.len());
         let (to, kind) = match line.members[..] {
             [one, other] => (format!("u{}@localhost", if one == sender { other } else { one }), "chat"),
             _ => (format!("g{}@conference.localhost", line.id), "groupchat"),
         };
-        let stanza =
-            format!("<message type='{kind}' to='{to}' id='m{number}'><body>{number:012}{filling}</body></message>");
+        let body = text(number);
+        let stanza = format!("<message type='{kind}' to='{to}' id='m{number}'><body>{body}</body></message>");
         self.mouths[sender].write_all(stanza.as_bytes()).await?;
-        Ok(line.members.len() as u64 - 1)
+        Ok(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_found_wherever_what_was_read_ends() {
+        let one = |number: u64| format!("<message from='u1'><body>{}</body></message>", text(number));
+        let whole = format!("{}<presence/>{}<message><body>hello</body></message>{}", one(0), one(41), one(7));
+        for end in 0..whole.len() {
+            let (mut read, mut told) = (Vec::new(), Vec::new());
+            for part in [&whole[..end], &whole[end..]] {
+                read.extend_from_slice(part.as_bytes());
+                take_numbers(&mut read, |number| told.push(number));
+            }
+            assert_eq!(told, [0, 41, 7], "cut at {end}");
+            assert!(read.len() < BODY.len(), "{} bytes are kept", read.len());
+        }
     }
 }

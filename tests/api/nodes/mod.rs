@@ -1,9 +1,10 @@
 //! Several nodes in one process, over the same engines: whatever node somebody asks, the answer is that of one server.
 
-use std::net::SocketAddr;
+mod sessions;
+
 use std::sync::Arc;
 
-use fanfare::app::{self, Running};
+use fanfare::app::{self, App};
 use fanfare::base::clock::Clock;
 use fanfare::base::logging;
 use fanfare::data::families::families;
@@ -11,6 +12,7 @@ use fanfare::http::{OperatorTokens, routes};
 use fanfare::nodes::NodeMembership;
 use fanfare::nodes::peers::LocalPeers;
 use fanfare::nodes::roster::{Assignments, HeardRoster, evenly};
+use fanfare::serve;
 use fanfare_client::{Client, ClientError, FeedQuery, Paging};
 use fanfare_engines::{Engines, Partition, memory};
 use fanfare_protocol::{Code, Id, NewPost, NewUser, Session};
@@ -22,7 +24,7 @@ use crate::world::{PASSWORD, eventually, ids, quick, raw, refused};
 
 /// A node, and a caller of it without a token.
 struct Node {
-    running: Option<Running>,
+    app: Option<App>,
     roster: Arc<HeardRoster>,
     anyone: Client,
     stop: Option<oneshot::Sender<()>>,
@@ -37,6 +39,8 @@ struct Nodes {
     partitions: Vec<Partition>,
     peers: LocalPeers,
     each: Vec<Node>,
+    /// Folder of the operators' tokens, which all nodes take.
+    tokens: tempfile::TempDir,
 }
 
 impl Nodes {
@@ -44,7 +48,14 @@ impl Nodes {
         let engines = memory::open_families(&families(social)).unwrap();
         let partitions = (0..engines.journal.partitions()).map(Partition).collect();
         let names = (0..count).map(|number| format!("node-{number}").into()).collect();
-        let mut nodes = Self { engines, names, partitions, peers: LocalPeers::default(), each: Vec::new() };
+        let mut nodes = Self {
+            engines,
+            names,
+            partitions,
+            peers: LocalPeers::default(),
+            each: Vec::new(),
+            tokens: tempfile::tempdir().unwrap(),
+        };
         for number in 0..count {
             let node = nodes.start(number).await;
             nodes.each.push(node);
@@ -57,6 +68,11 @@ impl Nodes {
     }
 
     async fn start(&self, number: usize) -> Node {
+        self.start_over(number, self.engines.clone()).await.unwrap()
+    }
+
+    /// A node over engines that may be others.
+    async fn start_over(&self, number: usize, engines: Engines) -> fanfare::base::error::Result<Node> {
         let (folder, mut settings) = (tempfile::tempdir().unwrap(), quick());
         settings.server.data_dir = folder.path().to_owned();
         settings.server.node = number as u16;
@@ -68,20 +84,19 @@ impl Nodes {
             roster: roster.clone(),
             peers: Arc::new(self.peers.clone()),
         };
-        let tokens = OperatorTokens::open(folder.path()).unwrap();
+        let tokens = OperatorTokens::open(self.tokens.path()).unwrap();
         let log = logging::start(&settings.log.level, settings.log.format);
-        let (engines, clock) = (self.engines.clone(), Clock::system());
-        let secrets = (&[7; 32][..], tokens);
-        let running = app::start_among(membership, &settings, engines, secrets, clock, log).await.unwrap();
+        let (secrets, clock) = ((&[7; 32][..], tokens), Clock::system());
+        let running = app::start_among(membership, &settings, engines, secrets, clock, log).await?;
+        let app = Some(running.app.clone());
         let router = routes::router(fanfare::routes::api(), running.app.clone());
         self.peers.came(name, router.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let anyone = Client::new(&format!("http://{}", listener.local_addr().unwrap()));
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = axum::serve(listener, service).with_graceful_shutdown(async move { drop(stopped.await) });
+        let serving = serve::serve_router(running, listener, router, async move { drop(stopped.await) });
         let serving = tokio::spawn(async move { serving.await.unwrap() });
-        Node { running: Some(running), roster, anyone, stop: Some(stop), serving, _folder: folder }
+        Ok(Node { app, roster, anyone, stop: Some(stop), serving, _folder: folder })
     }
 
     /// Somebody who registers at a node.
@@ -96,7 +111,7 @@ impl Nodes {
 
     /// The node that decides for somebody.
     fn owner_of(&self, who: &Session) -> usize {
-        let app = &self.each[0].running.as_ref().unwrap().app;
+        let app = self.each[0].app.as_ref().unwrap();
         let owner = &self.even().0[&app.core().log.partition_of(who.user.id)];
         self.names.iter().position(|name| name == owner).unwrap()
     }
@@ -108,14 +123,14 @@ impl Nodes {
 
     async fn stop(mut self) {
         for node in &mut self.each {
+            node.app = None;
             drop(node.stop.take());
-            (&mut node.serving).await.unwrap();
         }
         for name in &self.names {
             self.peers.went(name);
         }
         for node in &mut self.each {
-            node.running.take().unwrap().stop().await;
+            (&mut node.serving).await.unwrap();
         }
     }
 }
@@ -204,7 +219,7 @@ async fn a_write_at_the_wrong_node_is_done_once_and_answered_as_by_the_right_one
         assert_eq!(refused(nodes.at(node, &ann).follow(ann.user.id).await), Code::ValidationFailed);
     }
     // Nobody goes round in circles when nodes do not agree.
-    let partition = nodes.each[0].running.as_ref().unwrap().app.core().log.partition_of(ann.user.id);
+    let partition = nodes.each[0].app.as_ref().unwrap().core().log.partition_of(ann.user.id);
     nodes.each[0].roster.assign(partition, Some(&nodes.names[1]));
     let lost = nodes.at(2, &ann).say("nowhere").await;
     assert!(matches!(&lost, Err(ClientError::Problem(problem)) if problem.status == 503), "{lost:?}");
@@ -236,5 +251,18 @@ async fn whoever_shows_a_sign_of_life_on_one_node_is_online_on_all() {
         seen.to_string().contains("\"online\":true").then_some(())
     };
     eventually("the other node knows", is_online).await;
+    nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_hears_others_and_stands_over_other_data_is_named_and_refused() {
+    let nodes = Nodes::new(2, 3).await;
+    let ann = nodes.person(0, "ann").await;
+    let other = memory::open_families(&families(3)).unwrap();
+    let (bus, ephemeral) = (nodes.engines.bus.clone(), nodes.engines.ephemeral.clone());
+    let stranger = nodes.start_over(1, Engines { bus, ephemeral, ..other }).await;
+    let why = stranger.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(why.contains("nodes of one cluster share tables and log"), "{why}");
+    assert_eq!(nodes.at(1, &ann).me().await.unwrap().id, ann.user.id, "the others go on");
     nodes.stop().await;
 }
