@@ -38,6 +38,9 @@ const ENTRY_KEY_BYTES: usize = size_of::<u16>() + NUMBER_BYTES;
 /// Stands behind them in the key of a claim.
 const CLAIM: u8 = b'c';
 
+/// Keys of checkpoints begin with it.
+const CHECKPOINT: &[u8] = b"c";
+
 /// Flags of a state.
 const HAS_TERM: u8 = 1;
 const IS_IMPORT: u8 = 2;
@@ -245,7 +248,12 @@ pub(super) fn mark_key(partition: Partition) -> Vec<u8> {
 }
 
 pub(super) fn checkpoint_key(consumer: &str, partition: Partition) -> Vec<u8> {
-    [b"c".as_slice(), &partition.0.to_be_bytes(), consumer.as_bytes()].concat()
+    [CHECKPOINT, &partition.0.to_be_bytes(), consumer.as_bytes()].concat()
+}
+
+/// Whether a key of `meta` is a checkpoint's.
+pub(super) fn is_checkpoint_key(key: &[u8]) -> bool {
+    key.starts_with(CHECKPOINT)
 }
 
 /// State of a position, without its offset.

@@ -1,5 +1,6 @@
 //! The opened LSM store with its keyspaces, and where each journal partition stands. Readers and committer share it.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,6 +103,7 @@ impl Store {
             std::fs::rename(&unfinished, folder).map_err(unavailable)?;
             sync_folder(path).map_err(unavailable)?;
         }
+        torn::check(folder)?;
         let db = open_database(folder, settings, &forgotten)?;
 
         let keyspace = |name: &str, write_buffer_bytes: u64| {
@@ -176,14 +178,13 @@ fn open_database(folder: &Path, settings: &Settings, forgotten: &Arc<Forgotten>)
         let builder = builder.with_compaction_filter_factories(Arc::new(rows_only));
         catch_unwind(AssertUnwindSafe(|| builder.max_journaling_size(LOG_BYTES_MAX).open()))
     };
-    let reopen = || match open() {
-        Ok(opened) => opened.map_err(fault),
-        Err(_) => Err(corrupt("the store")),
+    let damaged = |cause: &dyn Display| {
+        EngineError::Corrupt(format!("{}: the write-ahead log is damaged ({cause})", folder.display()))
     };
     match open() {
-        Ok(Err(fjall::Error::JournalRecovery(cause))) => torn::cut_off(folder, &cause, reopen),
+        Ok(Err(fjall::Error::JournalRecovery(cause))) => Err(damaged(&cause)),
         // The store asserts some of what it reads, in debug builds more of it: that is damage too.
-        Err(_) => torn::cut_off(folder, &"an entry that cannot be read", reopen),
+        Err(_) => Err(EngineError::Corrupt(format!("{}: the store cannot be read", folder.display()))),
         Ok(Err(fjall::Error::Locked)) => Err(in_use(folder)),
         Ok(opened) => opened.map_err(fault),
     }

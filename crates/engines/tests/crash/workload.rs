@@ -20,7 +20,7 @@ const LEFT: [Table; 2] = [Table { id: 1, name: "left" }, Table { id: 101, name: 
 const RIGHT: [Table; 2] = [Table { id: 2, name: "right" }, Table { id: 102, name: "right_there" }];
 const UNIQUE: [Table; 2] = [Table { id: 3, name: "unique" }, Table { id: 103, name: "unique_there" }];
 const RECORDS: usize = 3;
-const UNIQUE_EVERY: u64 = 7;
+pub const UNIQUE_EVERY: u64 = 7;
 pub const WRITERS: u64 = 4;
 /// Of the first family two, of the second one.
 const PARTITIONS: u16 = 3;
