@@ -349,8 +349,10 @@ fn parse<T: DeserializeOwned + Check>(bytes: &[u8], checks: &Checks) -> Result<T
     let value: T = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
         let error = error.into_inner();
-        // serde_json takes `null` in place of a name for broken JSON, as it does more that is only of the wrong kind.
-        if error.classify() == Category::Syntax && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() {
+        // serde_json takes `null` in place of a name for broken JSON.
+        if error.to_string().starts_with("expected value")
+            && serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+        {
             return Error::Refused(Box::new(Problem::fields(vec![field_error(&path, "body", "is of the wrong type")])));
         }
         refusal(&path, &error)

@@ -175,8 +175,8 @@ pub enum ChatAct {
 }
 
 impl ChatAct {
-    /// Whether the members hear of it, and see it among what changed. A block and a declined request are not told to the
-    /// other side, nor is anything of a conversation another with an invite.
+    /// Whether the members hear of it, and see it among what changed. A block and a declined request are not told to
+    /// the other side, and an invite changes nothing that shows.
     #[must_use]
     pub const fn is_news(&self) -> bool {
         !matches!(

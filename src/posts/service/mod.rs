@@ -274,7 +274,13 @@ impl Posts {
     /// 404 and 410 as [`visible`](Self::visible).
     pub async fn get(&self, viewer: Option<Id>, id: Id) -> Result<Post> {
         let post = self.visible(viewer, id).await?;
-        self.views.render_one(viewer, Place::ById, &post).await?.ok_or_else(|| Error::gone("post"))
+        self.rendered(viewer, &post).await
+    }
+
+    /// A post as `viewer` sees it who asks for it by its id.
+    async fn rendered(&self, viewer: Option<Id>, post: &Arc<PostRecord>) -> Result<Post> {
+        let one = self.views.render_each(viewer, Place::ById, std::slice::from_ref(post)).await?.pop();
+        one.unwrap_or(Err(Absence::Gone)).map_err(absent)
     }
 
     /// Deletes a post of the caller.
@@ -327,7 +333,7 @@ impl Posts {
     pub async fn like(&self, caller: Id, id: Id) -> Result<Post> {
         let post = self.discussed(Some(caller), id).await?;
         let id = post.id;
-        let seen = self.views.render_one(Some(caller), Place::ById, &post).await?.ok_or_else(|| Error::gone("post"))?;
+        let seen = self.rendered(Some(caller), &post).await?;
         let guard = self.core.log.decide(caller, &[like_key(caller, id)]).await?;
         let mut last = self.core.log.settled_in(&guard)?;
         let is_new = self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none();

@@ -1,5 +1,5 @@
-//! What is told to whom: declined requests, deleted strangers, blocks, what came before a member, and marks that move
-//! while lists are read.
+//! Hearers and what is told to them: declined requests, deleted strangers, blocks, what came before a member, and marks
+//! that move while lists are read.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -222,7 +222,7 @@ async fn null_clears_and_is_named_where_it_cannot_stand() {
     assert_eq!((own.draft.as_str(), own.pinned), ("", false));
     for (method, path, body, field) in [
         ("POST", "/v1/conversations".to_owned(), r#"{"kind": null, "member_ids": []}"#, "kind"),
-        ("PUT", format!("{path}/members/{}/role", bob.id), r#"{"role": null}"#, "role"),
+        ("PATCH", format!("{path}/members/{}", bob.id), r#"{"role": null}"#, "role"),
         ("POST", format!("{path}/messages"), r#"{"client_id": "c", "kind": null, "text": "t"}"#, "kind"),
     ] {
         let answer = json(&ann, method, &path, body).await;

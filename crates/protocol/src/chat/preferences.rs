@@ -46,7 +46,7 @@ pub struct ChatPreferences {
     pub last_seen: LastSeen,
 }
 
-/// `PATCH /v1/users/me/chat`, a JSON merge patch: a field that is absent stays, one that is `null` is as if never chosen.
+/// `PATCH /v1/users/me/chat`, a JSON merge patch: a field that is absent stays, one that is `null` was never chosen.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatchChatPreferences {

@@ -49,9 +49,18 @@ pub struct ChatHead {
     pub news: Id,
 }
 
-/// A head in records: numbers in one order; the last of them is not in records of before.
+/// A head in records: numbers in one order; the last of them where it is not the first.
 #[derive(Serialize, Deserialize)]
-struct HeadNumbers(u64, u64, u64, u64, u64, u32, u32, #[serde(default)] Option<u64>);
+struct HeadNumbers(
+    u64,
+    u64,
+    u64,
+    u64,
+    u64,
+    u32,
+    u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")] Option<u64>,
+);
 
 impl From<HeadNumbers> for ChatHead {
     fn from(numbers: HeadNumbers) -> Self {
@@ -64,7 +73,16 @@ impl From<HeadNumbers> for ChatHead {
 impl From<ChatHead> for HeadNumbers {
     fn from(head: ChatHead) -> Self {
         let ChatHead { applied, last_seq, counted, change_seq, last_message, minute, members, news } = head;
-        Self(applied.0, last_seq, counted, change_seq, last_message.0, minute, members, Some(news.0))
+        Self(
+            applied.0,
+            last_seq,
+            counted,
+            change_seq,
+            last_message.0,
+            minute,
+            members,
+            Some(news.0).filter(|_| news != applied),
+        )
     }
 }
 
@@ -76,7 +94,9 @@ impl ChatHead {
         let mut bytes = Vec::with_capacity(56);
         longs.iter().for_each(|long| bytes.extend_from_slice(&long.to_be_bytes()));
         [self.minute, self.members].iter().for_each(|short| bytes.extend_from_slice(&short.to_be_bytes()));
-        bytes.extend_from_slice(&self.news.to_bytes());
+        if self.news != self.applied {
+            bytes.extend_from_slice(&self.news.to_bytes());
+        }
         bytes.into()
     }
 
@@ -87,7 +107,7 @@ impl ChatHead {
         let (applied, last_seq, counted) = (Id(words.long()?), words.long()?, words.long()?);
         let (change_seq, last_message) = (words.long()?, Id(words.long()?));
         let (minute, members) = (words.short()?, words.short()?);
-        // Rows of before end here.
+        // Where all hear of the last record, as in rows of before, nothing follows.
         let news = words.long().map_or(applied, Id);
         Some(Self { applied, last_seq, counted, change_seq, last_message, minute, members, news })
     }
@@ -127,8 +147,13 @@ pub struct MemberRow {
     /// Moment of the last message while it was slow, in milliseconds.
     pub sent_ms: u64,
     /// Number of the newest message when the person came: what was there counts as read.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub came_seq: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl MemberRow {
@@ -159,8 +184,11 @@ impl MemberRow {
             MemberRole::Owner => 2,
         };
         let mut bytes = vec![role, self.presence as u8];
-        let longs = [self.joined.0, self.visible_from, self.counted, self.left_seq, self.sent_ms, self.came_seq];
+        let longs = [self.joined.0, self.visible_from, self.counted, self.left_seq, self.sent_ms];
         longs.iter().for_each(|long| bytes.extend_from_slice(&long.to_be_bytes()));
+        if self.came_seq > 0 {
+            bytes.extend_from_slice(&self.came_seq.to_be_bytes());
+        }
         bytes.into()
     }
 
@@ -183,7 +211,7 @@ impl MemberRow {
         };
         let (joined, visible_from, counted) = (Id(words.long()?), words.long()?, words.long()?);
         let (left_seq, sent_ms) = (words.long()?, words.long()?);
-        // Rows of before end here.
+        // Of who was there from the beginning, as in rows of before, nothing follows.
         let came_seq = words.long().unwrap_or_default();
         Some(Self { role, presence, joined, visible_from, counted, left_seq, sent_ms, came_seq })
     }

@@ -296,7 +296,7 @@ impl Server {
         let seq = seq.ok_or_else(|| problem(Code::Forbidden))?;
         if known.is_none() {
             self.told(talk, seq);
-            self.moved(talk, sender, true, seq);
+            self.mark(talk, sender, true, seq);
         }
         Ok(self.message(talk, seq, Some(sender)))
     }
