@@ -14,6 +14,8 @@ use crate::world::{World, ids, whole_feed};
 const STEPS: usize = 10;
 /// The unit in which disks lose writes.
 const PAGE_BYTES: usize = 512;
+/// End of each write in a log.
+const TRAILER: &[u8] = b"FJL\x03";
 
 /// The newest log of the store in a data folder.
 fn newest_log(data: &Path) -> PathBuf {
@@ -100,8 +102,13 @@ async fn a_power_loss_takes_only_what_was_not_acknowledged() {
     let length = fs::metadata(&log).unwrap().len();
     let mut dice = Random::new(7);
     for step in 2..STEPS - 1 {
-        // The like of this step and the next post were on their way: each of their pages is on the disk or not.
+        // The like of this step, the next post, or what follows from one of them was on its way: one write at a time,
+        // for the next begins when the last one is synced. Each of its pages is on the disk or not.
         let (from, to) = (told.ends[step], told.ends[step + 1]);
+        let trailers = whole[from..to].windows(TRAILER.len()).enumerate().filter(|(_, bytes)| *bytes == TRAILER);
+        let ends: Vec<usize> = trailers.map(|(at, _)| from + at + TRAILER.len()).collect();
+        let torn = (0..ends.len() - 1).find(|_| dice.percent(30)).unwrap_or(ends.len() - 1);
+        let (from, to) = (if torn == 0 { from } else { ends[torn - 1] }, ends[torn]);
         let mut bytes = whole[..to].to_vec();
         for start in (from..to).step_by(PAGE_BYTES) {
             if dice.percent(50) {
