@@ -288,7 +288,7 @@ export interface NewMessage {
 /** Messages of a conversation that a person wants to hear of. */
 export type Notify = "all" | "mentions" | "nothing";
 
-/** `PATCH /v1/users/me/chat`: a field that is absent stays. */
+/** `PATCH /v1/users/me/chat`, a JSON merge patch: a field that is absent stays, one that is `null` was never chosen. */
 export interface PatchChatPreferences {
   /** People who see whether the person is online, and when they were last; to others they are offline. */
   last_seen?: LastSeen | null | undefined;
@@ -314,7 +314,7 @@ export interface PatchConversation {
   title?: string | null | undefined;
 }
 
-/** `PUT /v1/conversations/{id}/personal`: a field that is absent stays. */
+/** `PUT /v1/conversations/{id}/personal`: a field that is absent stays, one that is `null` is cleared. */
 export interface PatchPersonal {
   /** Move it out of the inbox, or back. */
   archived?: boolean | null | undefined;
@@ -366,8 +366,8 @@ export interface Reaction {
   count: number;
   /** The kind, one emoji. */
   emoji: string;
-  /** The caller is among them. Not in realtime frames. */
-  mine?: boolean | undefined;
+  /** The caller is among them. Absent in realtime frames, which many get the same of. */
+  mine?: boolean | null | undefined;
   /** Up to eight of them, the latest last. */
   user_ids: Id[];
 }
