@@ -215,18 +215,32 @@ impl Views {
         Ok(true)
     }
 
+    /// Renders a post that `viewer` saw and acted on, whatever hides it since; what it passes on is left out.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub async fn render_hidden(&self, viewer: Id, post: &PostRecord) -> Result<Option<Post>> {
+        let Some(account) = self.core.store.account(post.author).await? else { return Ok(None) };
+        let changing = self.changing(&self.viewer(Some(viewer)).await?, post).await?;
+        Ok(Some(Post { repost_hidden: post.repost_of.is_some(), ..wire_form(post, (account, changing)) }))
+    }
+
     /// Part of a post that differs by viewer and moment, or why the viewer does not see it.
     async fn seen(&self, viewer: &Viewer, place: Place, post: &PostRecord) -> Result<Seen> {
         let account = match self.judged(viewer, place, post).await? {
             Ok(account) => account,
             Err(why) => return Ok(Err(why)),
         };
+        Ok(Ok((account, self.changing(viewer, post).await?)))
+    }
+
+    async fn changing(&self, viewer: &Viewer, post: &PostRecord) -> Result<Changing> {
         let counts = self.core.store.counters(Of::Post(post.id)).await?.values;
         let marks = match viewer.id {
             Some(id) => self.core.store.marked(id, &viewer.marks, post.id).await?,
             None => (false, false),
         };
-        Ok(Ok((account, Changing { counts, marks: Some(marks) })))
+        Ok(Changing { counts, marks: Some(marks) })
     }
 
     async fn with_original(

@@ -9,7 +9,7 @@ use super::super::public;
 use super::super::visibility::{Absence, Place};
 use super::Posts;
 use crate::base::cursor::Scope;
-use crate::base::error::{Error, Result};
+use crate::base::error::Result;
 use crate::base::limits;
 use crate::data::rows::{EntryKind, kind_in};
 use crate::data::tables;
@@ -153,7 +153,7 @@ impl Posts {
             Err(why) => gone(post.id, why),
         };
         let ancestors = ancestors.iter().zip(rendered).map(shown).collect();
-        let rendered = self.views.render_one(viewer, Place::ById, &post).await?.ok_or_else(|| Error::gone("post"))?;
+        let rendered = self.rendered(viewer, &post).await?;
         let replies = self.replies_to(viewer, post.id, limits::http::PAGE_ITEMS_DEFAULT.into(), None).await?;
         Ok(PostThread { ancestors, post: rendered, replies: replies.items, next_cursor: replies.next_cursor })
     }

@@ -278,7 +278,7 @@ impl Posts {
     }
 
     /// A post as `viewer` sees it who asks for it by its id.
-    async fn rendered(&self, viewer: Option<Id>, post: &Arc<PostRecord>) -> Result<Post> {
+    pub(super) async fn rendered(&self, viewer: Option<Id>, post: &Arc<PostRecord>) -> Result<Post> {
         let one = self.views.render_each(viewer, Place::ById, std::slice::from_ref(post)).await?.pop();
         one.unwrap_or(Err(Absence::Gone)).map_err(absent)
     }
@@ -333,11 +333,9 @@ impl Posts {
     pub async fn like(&self, caller: Id, id: Id) -> Result<Post> {
         let post = self.discussed(Some(caller), id).await?;
         let id = post.id;
-        let seen = self.rendered(Some(caller), &post).await?;
         let guard = self.core.log.decide(caller, &[like_key(caller, id)]).await?;
         let mut last = self.core.log.settled_in(&guard)?;
-        let is_new = self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none();
-        if is_new {
+        if self.core.store.get(&tables::pair(tables::LIKED, caller, id)).await?.is_none() {
             let post = PostRef { id, author: post.author };
             last = self.core.log.commit(&guard, Event::Liked { user: caller, post }).await?.id;
         }
@@ -346,7 +344,7 @@ impl Posts {
         match self.get(Some(caller), id).await {
             // What hides the post since then, a block or a suspension, does not undo the like: it is answered as done.
             Err(Error::Refused(problem)) if problem.code == Code::NotFound => {
-                Ok(Post { liked: true, like_count: seen.like_count + u64::from(is_new), ..seen })
+                self.views.render_hidden(caller, &post).await?.ok_or_else(|| Error::gone("post"))
             }
             answer => answer,
         }
