@@ -115,8 +115,9 @@ impl FramesBetween {
                     continue;
                 }
             };
-            let answering = tokio::spawn(Arc::clone(&self).answer_all(asked, realtime.clone()));
-            let _ended = AbortOnDrop(answering);
+            // It ends with the ears that it hears by.
+            let mut answering = JoinSet::new();
+            answering.spawn(Arc::clone(&self).answer_all(asked, realtime.clone()));
             let (mut passing, mut answered) = (passing.messages, answered.messages);
             let mut again = tokio::time::interval(pause);
             loop {
@@ -207,15 +208,6 @@ impl FramesBetween {
         tracing::warn!(%error, "an answer to a frame of another node is not told");
         let instead = Answered { answer: Err(unknown()), ..answered };
         let _ = self.publish(&topic, &instead).await; // whoever asked stops waiting some day
-    }
-}
-
-/// A task that ends with what drops it.
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use fanfare_protocol::{ConversationKind, Id, MemberRole};
 use serde::{Deserialize, Serialize};
 
+use super::is_zero;
+
 /// Takes big-endian numbers off stored bytes.
 struct Words<'a>(&'a [u8]);
 
@@ -149,11 +151,6 @@ pub struct MemberRow {
     /// Number of the newest message when the person came: what was there counts as read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub came_seq: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 impl MemberRow {
