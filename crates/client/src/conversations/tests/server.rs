@@ -358,24 +358,15 @@ impl Server {
     }
 
     pub fn mark(&mut self, talk: Id, user: Id, reads: bool, seq: u64) {
-        if let Some(receipt) = self.moved(talk, user, reads, seq) {
-            let receipts = vec![receipt];
-            self.tell(talk, ServerEvent::Receipt(ReceiptChanged { conversation_id: talk, receipts }));
-        }
-    }
-
-    /// Moves a mark; where somebody's stand then, if it moved. Of who speaks nothing is told: their message says it.
-    fn moved(&mut self, talk: Id, user: Id, reads: bool, seq: u64) -> Option<Receipt> {
         let seat = self.talks.get_mut(&talk).unwrap().members.get_mut(&user).unwrap();
         let before = (seat.read, seat.delivered);
         seat.read = if reads { seat.read.max(seq) } else { seat.read };
         seat.delivered = seat.delivered.max(seq);
-        if (seat.read, seat.delivered) == before {
-            return None;
+        if (seat.read, seat.delivered) != before {
+            let receipts = vec![Receipt { user_id: user, delivered_seq: seat.delivered, read_seq: seat.read }];
+            self.touch(talk, Some(user));
+            self.tell(talk, ServerEvent::Receipt(ReceiptChanged { conversation_id: talk, receipts }));
         }
-        let receipt = Receipt { user_id: user, delivered_seq: seat.delivered, read_seq: seat.read };
-        self.touch(talk, Some(user));
-        Some(receipt)
     }
 
     pub fn personal(&mut self, talk: Id, user: Id, act: impl FnOnce(&mut Personal)) {
