@@ -73,6 +73,10 @@ impl Realtime {
         loop {
             let Delivery { event, cursor } = self.events.recv().await?;
             self.cursor = cursor;
+            if let Some(Event::Reset(reset)) = &event {
+                let mut seen = self.seen.lock();
+                reset.streams.iter().for_each(|stream| seen.forgotten(*stream));
+            }
             if event.is_some() {
                 return event;
             }
@@ -111,6 +115,6 @@ impl Realtime {
 
     /// Whether this item, read over HTTP, is new to the application; it is not from now on.
     fn is_new(&self, stream: Stream, key: Id) -> bool {
-        self.seen.lock().insert(stream, &key.to_string())
+        self.seen.lock().insert_read(stream, &key.to_string())
     }
 }
