@@ -18,6 +18,7 @@ use fanfare::import::{report, verify};
 use fanfare::serve;
 use fanfare_protocol::Id;
 
+use super::ahead::Ahead;
 use super::args::{ImportArgs, Speed};
 use super::progress::Progress;
 use super::visits::{self, AccessLog};
@@ -78,7 +79,7 @@ pub(super) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Failure {
 }
 
 /// The latest moment that a line may name: a day from now, for clocks that differ.
-fn latest_ms() -> u64 {
+pub(super) fn latest_ms() -> u64 {
     Clock::system().now_ms() + 86_400_000
 }
 
@@ -205,16 +206,22 @@ async fn act_again(
         progress.say(&format!("going on after line {done}"));
     }
     let mut skipped = Skipped { path, count: 0 };
-    let mut lines = Lines::open(path, ACTIVITY_HEADER).map_err(unreadable(path))?;
+    let lines = Lines::open(path, ACTIVITY_HEADER).map_err(unreadable(path))?;
     let mut replay = Replayer::new(app.clone(), people, args.readers, first_ms);
     let started = Instant::now();
     let mut paced_from = None;
     let mut number = 1;
     // People of the lines before a restart: they are there, and belong to those who are verified.
     let mut met = Vec::new();
-    while let Some((at, text)) = lines.next_line().map_err(unreadable(path))? {
+    let mut ahead = Ahead::of(lines, done);
+    ahead.is_paced = matches!(args.speed, Speed::Times(_));
+    while let Some((at, act)) = ahead.next().map_err(unreadable(path))? {
+        if let Some(block) = ahead.begun.take() {
+            people.find_or_make_all(met.drain(..)).await?;
+            meet(&mut replay, people, (at, &block), (&mut skipped, &progress)).await?;
+        }
         number = at;
-        match text.and_then(|text| lines::act(&text, latest_ms())) {
+        match act {
             Ok(act) if at <= done => {
                 app.core().clock.set(act.at_ms);
                 replay.pass(act.at_ms);
@@ -244,6 +251,23 @@ async fn act_again(
     replay.finish().await?;
     progress.finish(number - 1, &format!("{} lines skipped", skipped.count));
     Ok((replay.tally, started.elapsed(), skipped.count))
+}
+
+/// Makes the people of a block of lines of which `first` is the first. What was refused of lines before it is told.
+async fn meet(
+    replay: &mut Replayer,
+    people: &mut People,
+    (first, acts): (u64, &[Activity]),
+    (skipped, progress): (&mut Skipped<'_>, &Progress),
+) -> Result<(), Failure> {
+    match replay.meet(people, acts).await {
+        Err(Error::Refused(problem)) => {
+            replay.tally.refused += 1;
+            skipped.say(progress, first, &problem.detail);
+            Ok(())
+        }
+        done => Ok(done?),
+    }
 }
 
 /// Waits until a line's time has come, at `--speed`.
