@@ -86,6 +86,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Parts to measure; all of the bench when empty.
     pub only: Vec<Part>,
+    /// Binaries of the versions that a part compares; this one when empty.
+    pub servers: Vec<PathBuf>,
 }
 
 /// A topic of a bench.
@@ -107,6 +109,8 @@ pub enum Part {
     Http,
     /// feed: people in one, three and twelve partitions of one process; only where it is named
     Partitions,
+    /// feed: posts and pages over HTTP, of several versions in turn; only where it is named
+    Writes,
     /// realtime: memory and processor time of idle connections, beside Centrifugo
     Idle,
     /// realtime: one event to everybody, beside a bare writer and Centrifugo
@@ -153,7 +157,7 @@ pub enum Part {
 
 impl Part {
     /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 30] = [
         Self::LiveMemory,
         Self::LivePages,
         Self::LiveHttp,
@@ -166,6 +170,7 @@ impl Part {
         Self::Dead,
         Self::Http,
         Self::Partitions,
+        Self::Writes,
         Self::Idle,
         Self::Broadcast,
         Self::Lanes,
@@ -196,7 +201,8 @@ impl Part {
             | Self::Late
             | Self::Dead
             | Self::Http
-            | Self::Partitions => Name::Feed,
+            | Self::Partitions
+            | Self::Writes => Name::Feed,
             Self::LivePages | Self::LiveHttp | Self::LiveStart | Self::LiveMemory => Name::Live,
             Self::Redirects | Self::Visits | Self::Codes | Self::Clicks | Self::ManyClicks => Name::Links,
             Self::ChatStored
@@ -232,6 +238,8 @@ type Result<T, E = BenchError> = std::result::Result<T, E>;
 /// Bench as its parts share it.
 struct Bench {
     quick: bool,
+    /// Binaries that are compared.
+    servers: Vec<PathBuf>,
     /// Gone at the end, with everything below it.
     folder: TempDir,
     started: Instant,
@@ -269,6 +277,7 @@ pub fn run(options: &Options) -> Result<()> {
     let machine = machine::describe(folder.path())?;
     let mut bench = Bench {
         quick: options.quick,
+        servers: options.servers.clone(),
         folder,
         started: Instant::now(),
         report: Report::new(options.name.word(), machine),
@@ -278,8 +287,8 @@ pub fn run(options: &Options) -> Result<()> {
     bench.say(&bench.report.machine.to_string());
     let wanted = |part: &Part| match options.only.is_empty() {
         true => {
-            let is_extra =
-                matches!(part, Part::Partitions | Part::ManyClicks) || (options.quick && *part == Part::Soak);
+            let is_extra = matches!(part, Part::Partitions | Part::Writes | Part::ManyClicks)
+                || (options.quick && *part == Part::Soak);
             part.bench() == options.name && !is_extra
         }
         false => options.only.contains(part),
