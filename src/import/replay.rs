@@ -2,9 +2,9 @@
 //!
 //! A line is drafted once everything that it looks at is durable, and handed to the owner without waiting: so many
 //! lines share a commit, and records are committed in the order of the lines. Lines look at posts of the target that
-//! they answer or pass on, and at what the actor passed on; of whom they name nothing changes. The last record of a line
-//! carries its number: what a kill leaves is exactly the lines up to that number, and half a line (the first post that
-//! its target needed) does not repeat because the target then has a post.
+//! they answer or pass on, and at what the actor passed on; of whom they name nothing changes. The last record of a
+//! line carries its number: what a kill leaves is exactly the lines up to that number, and half a line (the first post
+//! that its target needed) does not repeat because the target then has a post.
 
 use futures_util::future::BoxFuture;
 use std::collections::{HashMap, VecDeque};

@@ -24,7 +24,7 @@ pub(super) struct Ahead {
     /// Each line waits for its time, so none is read before.
     pub(super) is_paced: bool,
     read: VecDeque<Line>,
-    /// Of these so many are of the block that was begun.
+    /// Number of these that are of the block that was begun.
     left: usize,
     last_ms: u64,
     /// What happens in a block, with the first of its lines.

@@ -54,7 +54,8 @@ pub(super) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure>
     let log = logging::start(&settings.log.level, settings.log.format);
     let first_ms = first_act(args.activity)?;
     block_on(settings, async {
-        let clock = Clock::by_hand(first_ms);
+        // Nothing has a moment of the first act before it.
+        let clock = Clock::by_hand(made_ms(first_ms));
         let running = serve::open(settings, clock, log).await?;
         let app = running.app.clone();
         let outcome = import(&app, args, first_ms).await;
@@ -81,6 +82,11 @@ pub(super) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Failure {
 /// The latest moment that a line may name: a day from now, for clocks that differ.
 pub(super) fn latest_ms() -> u64 {
     Clock::system().now_ms() + 86_400_000
+}
+
+/// Moment at which people and edges are made: one second before the first act.
+const fn made_ms(first_ms: u64) -> u64 {
+    first_ms.saturating_sub(1_000)
 }
 
 /// Moment of the first act.
@@ -120,8 +126,7 @@ impl<'a> Skipped<'a> {
 }
 
 async fn import(app: &App, args: &Replayed<'_>, first_ms: u64) -> Result<(), Failure> {
-    // People and edges are made one second before the first act.
-    let mut people = People::new(app.clone(), first_ms.saturating_sub(1_000));
+    let mut people = People::new(app.clone(), made_ms(first_ms));
     let done = replayed(app).await?;
     let loaded = people.loaded().await?;
     let newest = app.core().log.newest();

@@ -17,7 +17,7 @@ const ROUNDS_QUICK: usize = 5;
 /// A version may cost so many times what the first does, and do as many times less.
 const RATIO_MAX: f64 = 1.05;
 
-/// What is asked for, by name.
+/// Kinds of requests, by name.
 const KINDS: [(&str, Kind); 3] = [
     ("feed pages", Kind::Page),
     ("durable posts", Kind::Post(|_| new_post())),
@@ -90,7 +90,7 @@ fn compare<'a>(
     }
 }
 
-/// One round of a server.
+/// Takes the figures of one round of a server.
 fn turn(bench: &Bench, program: &Path, figures: &mut Figures) -> Result<()> {
     let folder = bench.folder()?;
     let server = Server::start_program(program, folder.path())?;
@@ -109,7 +109,7 @@ fn turn(bench: &Bench, program: &Path, figures: &mut Figures) -> Result<()> {
 }
 
 impl Kind {
-    /// What the person of that number asks for, again and again.
+    /// Request of the person of that number, for again and again.
     fn request(self, people: &People, number: usize, reader: &Person) -> Request {
         match self {
             Self::Page => get("/v1/feed", Some(&reader.token), people),
