@@ -1,7 +1,7 @@
 //! Lines of an activity, read ahead in blocks, so that the people in a block are made together.
 //!
 //! A block begins and ends where the time moves on: whoever is made comes before all of its lines and behind all lines
-//! before it, and takes no moment away from any. So the acts have the same moments wherever an import was cut off.
+//! before it, and takes no moment away from any, wherever an import was cut off.
 
 use std::collections::VecDeque;
 use std::io;
@@ -27,7 +27,7 @@ pub(super) struct Ahead {
     /// Number of these that are of the block that was begun.
     left: usize,
     last_ms: u64,
-    /// What happens in a block, with the first of its lines.
+    /// Acts of a block, with the first of its lines.
     pub(super) begun: Option<Vec<Activity>>,
 }
 

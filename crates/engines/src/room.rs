@@ -89,9 +89,9 @@ impl DiskRoom {
         self.margin_bytes == 0 || self.free_bytes() >= self.margin_bytes.saturating_add(bytes)
     }
 
-    /// Looks whether the engine takes writes at all, of which the next are `bytes`; answers the free bytes if not. There
-    /// are thousands of commits a second, and a look costs more than some of them: so one holds for a moment. What the
-    /// engine wrote since counts, and nothing is refused but after a look of its own.
+    /// Looks whether the engine takes writes at all, of which the next are `bytes`; answers the free bytes if not.
+    /// There are thousands of commits a second, and a look costs more than some of them: so one holds for a moment.
+    /// What the engine wrote since counts, and nothing is refused but after a look of its own.
     pub(crate) fn lacks(&self, bytes: u64) -> Option<u64> {
         if self.margin_bytes == 0 {
             return None;

@@ -44,7 +44,7 @@ pub(super) enum Lacks {
 const CAUGHT: [(Lacks, [u64; 3]); 8] = [
     (Lacks::SettledSigns, [120, 171, 229]),
     (Lacks::LowestHorizon, [0, 1, 2]),
-    (Lacks::SettledSources, [4, 34, 107]),
+    (Lacks::SettledSources, [4, 25, 34]),
     (Lacks::Numbers, [0, 1, 2]),
     (Lacks::OfTheLog(Variant::NoTermCheck), [4, 21, 37]),
     (Lacks::OfTheLog(Variant::NoIdCheck), [0, 1, 2]),
