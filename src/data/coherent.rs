@@ -103,6 +103,14 @@ impl<K: Hash + Eq + Clone, V: Clone> Coherent<K, V> {
         self.cache.insert(key, value);
     }
 
+    /// A writer's first value of a row, which readers may know already as later writers left it.
+    pub fn put_first(&self, key: K, value: V) {
+        self.epochs[self.slot(&key)].fetch_add(1, Ordering::SeqCst);
+        if self.cache.peek(&key).is_none() {
+            self.cache.insert(key, value);
+        }
+    }
+
     /// A writer's new value, kept only where readers hold one already.
     pub fn refresh(&self, key: &K, value: V) {
         self.epochs[self.slot(key)].fetch_add(1, Ordering::SeqCst);
@@ -139,6 +147,18 @@ mod tests {
         assert_eq!(cache.get(&1), None);
         cache.keep(cache.epoch(&1), &1, "fresh");
         assert_eq!(cache.get(&1), Some("fresh"));
+    }
+
+    #[test]
+    fn a_first_value_takes_the_place_of_no_other() {
+        let cache: Coherent<u64, &str> = Coherent::new(16);
+        let epoch = cache.epoch(&1);
+        cache.put_first(1, "first");
+        cache.keep(epoch, &1, "nothing yet");
+        assert_eq!(cache.get(&1), Some("first"), "what was loaded before it is not kept");
+        cache.keep(cache.epoch(&2), &2, "later");
+        cache.put_first(2, "first");
+        assert_eq!(cache.get(&2), Some("later"));
     }
 
     #[test]

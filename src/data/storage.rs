@@ -263,14 +263,14 @@ impl Storage {
     fn has_room(&self, bytes: u64) -> bool {
         let Some(room) = self.0.room.get() else { return true };
         let has = room.has(bytes);
-        let (free_mib, full) = (room.free_bytes() >> 20, &self.0.full);
+        let (free_mib, full) = (|| room.free_bytes() >> 20, &self.0.full);
         if !has && !full.swap(true, Ordering::AcqRel) {
             tracing::error!(
-                free_mib,
+                free_mib = free_mib(),
                 "the disk is as good as full: what adds something is refused until there is room (storage.free_bytes_min)"
             );
         } else if has && full.load(Ordering::Acquire) && room.has(0) && full.swap(false, Ordering::AcqRel) {
-            tracing::info!(free_mib, "the disk has room again: writes are taken");
+            tracing::info!(free_mib = free_mib(), "the disk has room again: writes are taken");
         }
         has
     }

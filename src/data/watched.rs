@@ -272,8 +272,8 @@ impl Journal for Watched {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
         self.heard(self.inner.journal.commit(partition, turn, records, rows).await)
     }

@@ -83,10 +83,18 @@ impl People {
     /// # Errors
     /// When storage fails.
     pub async fn find_or_make_all(&mut self, externals: impl Iterator<Item = u64>) -> Result<()> {
+        self.find_or_make_all_at(self.at_ms, externals).await
+    }
+
+    /// Finds or makes everybody in `externals`, many at once, as of the moment `at_ms`.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub async fn find_or_make_all_at(&mut self, at_ms: u64, externals: impl Iterator<Item = u64>) -> Result<()> {
         let mut missing: Vec<u64> = externals.filter(|external| !self.known.contains_key(external)).collect();
         missing.sort_unstable();
         missing.dedup();
-        let (app, at_ms) = (self.app.clone(), self.at_ms);
+        let app = self.app.clone();
         let mut made = stream::iter(missing)
             .map(|external| {
                 let app = app.clone();

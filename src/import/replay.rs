@@ -1,9 +1,10 @@
 //! The days acted again, line by line, in order, at the file's own times.
 //!
-//! A line is drafted once everything about its two people is durable, and handed to the owner without waiting: so
-//! many lines share a commit, and records are committed in the order of the lines. The last record of a line carries
-//! its number: what a kill leaves is exactly the lines up to that number, and half a line (the first post that its
-//! target needed) does not repeat because the target then has a post.
+//! A line is drafted once everything that it looks at is durable, and handed to the owner without waiting: so many
+//! lines share a commit, and records are committed in the order of the lines. Lines look at posts of the target that
+//! they answer or pass on, and at what the actor passed on; of whom they name nothing changes. The last record of a
+//! line carries its number: what a kill leaves is exactly the lines up to that number, and half a line (the first post
+//! that its target needed) does not repeat because the target then has a post.
 
 use futures_util::future::BoxFuture;
 use std::collections::{HashMap, VecDeque};
@@ -44,7 +45,9 @@ pub struct Tally {
 
 /// A line on its way.
 struct InFlight {
-    people: [Id; 2],
+    author: Id,
+    /// Post that it passes on without words.
+    passes_on: Option<Id>,
     pending: Pending,
 }
 
@@ -103,6 +106,30 @@ impl Replayer {
         self.last_ms = self.last_ms.max(at_ms);
     }
 
+    /// Makes those in the next lines, `acts`, who have no account yet, all at once and just before the first of these
+    /// lines: one after another, each would wait for commits of its own. Who cannot be made is left to their own line.
+    ///
+    /// # Errors
+    /// What the server refused of earlier lines, or a failure of storage.
+    pub fn meet<'a>(&'a mut self, people: &'a mut People, acts: &'a [Activity]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let Some(at_ms) = acts.first().map(|act| act.at_ms) else { return Ok(()) };
+            let externals = || acts.iter().flat_map(|act| [act.actor, act.target]);
+            if externals().all(|external| people.get(external).is_some()) {
+                return Ok(());
+            }
+            // An account's id is minted at once: what waits to be numbered must keep its earlier moment.
+            self.drain().await?;
+            // A record comes after the accounts that were there before it: of the same moment it would get the next.
+            let at_ms = at_ms.saturating_sub(1);
+            self.app.core().clock.set(at_ms);
+            match people.find_or_make_all_at(at_ms, externals()).await {
+                Err(Error::Refused(_)) => Ok(()),
+                made => made,
+            }
+        })
+    }
+
     /// Replays one line.
     ///
     /// # Errors
@@ -112,12 +139,10 @@ impl Replayer {
             self.app.core().clock.set(act.at_ms);
             self.others_read(act.at_ms).await?;
             if people.get(act.actor).is_none() || people.get(act.target).is_none() {
-                // An account's id is minted at once: what waits to be numbered must keep its earlier moment.
-                self.drain().await?;
+                self.drain().await?; // as in `meet`
             }
             let actor = people.find_or_make(act.actor, act.at_ms).await?;
             let target = people.find_or_make(act.target, act.at_ms).await?;
-            self.settle([actor, target]).await?;
             self.read(actor).await?;
             self.tally.lines += 1;
             let new = if actor == target {
@@ -141,13 +166,14 @@ impl Replayer {
                 self.tally.repeated += 1;
                 return Ok(());
             }
-            self.hand_in([actor, target], post, act.at_ms, Some(line)).await
+            self.hand_in(post, act.at_ms, Some(line)).await
         })
     }
 
-    async fn has_reposted(&self, post: &PostRecord) -> Result<bool> {
+    async fn has_reposted(&mut self, post: &PostRecord) -> Result<bool> {
         match (post.is_bare_repost(), post.repost_of) {
             (true, Some(original)) => {
+                self.settle(|one| one.author == post.author && one.passes_on == Some(original.id)).await?;
                 let row = tables::pair(tables::REPOSTED, post.author, original.id);
                 Ok(self.app.core().store.get(&row).await?.is_some())
             }
@@ -157,6 +183,7 @@ impl Replayer {
 
     /// The newest post of `target`, made now if there is none.
     async fn newest_of(&mut self, target: Id, act: Activity) -> Result<Id> {
+        self.settle(|one| one.author == target).await?;
         if let Some(id) = self.newest.get(&target) {
             return Ok(*id);
         }
@@ -164,26 +191,28 @@ impl Replayer {
         if found.is_empty() {
             let new = NewPost { text: "Hello, here I am.".to_owned(), ..NewPost::default() };
             let post = self.app.posts().draft(target, new).await?;
-            self.hand_in([target, target], post, act.at_ms, None).await?;
-            self.settle([target, target]).await?;
+            self.hand_in(post, act.at_ms, None).await?;
+            self.settle(|one| one.author == target).await?;
         } else if let Some(entry) = found.first() {
             self.newest.insert(target, entry.id);
         }
         self.newest.get(&target).copied().ok_or_else(|| Error::Internal("a post that was made is not there".to_owned()))
     }
 
-    async fn hand_in(&mut self, people: [Id; 2], post: PostRecord, at_ms: u64, line: Option<u64>) -> Result<()> {
+    async fn hand_in(&mut self, post: PostRecord, at_ms: u64, line: Option<u64>) -> Result<()> {
+        let author = post.author;
+        let passes_on = post.repost_of.filter(|_| post.is_bare_repost()).map(|original| original.id);
         let notify = self.app.posts().notices(&post).await?;
         let event = Event::Posted { post, notify };
         let proposal = Proposal { at_ms: Some(at_ms), import_line: line, ..event.into() };
         // What a kill leaves is the lines up to a number: so those of one partition wait for those of another.
-        let partition = self.app.core().log.partition_of(people[0]);
+        let partition = self.app.core().log.partition_of(author);
         if self.partition.replace(partition).is_some_and(|before| before != partition) {
             self.drain().await?;
         }
-        let guard = self.app.core().log.decide(people[0], &[]).await?;
+        let guard = self.app.core().log.decide(author, &[]).await?;
         match self.app.core().log.submit(&guard, proposal).await {
-            Ok(pending) => self.in_flight.push_back(InFlight { people, pending }),
+            Ok(pending) => self.in_flight.push_back(InFlight { author, passes_on, pending }),
             // What was handed in before is told of, as done or not.
             Err(error) => return self.drain().await.and(Err(error)),
         }
@@ -214,9 +243,10 @@ impl Replayer {
         outcome
     }
 
-    /// Waits until nothing about these people is under way.
-    async fn settle(&mut self, people: [Id; 2]) -> Result<()> {
-        while self.in_flight.iter().any(|one| one.people.iter().any(|person| people.contains(person))) {
+    /// Waits until none of those that `matter` is under way.
+    async fn settle(&mut self, matter: impl Fn(&InFlight) -> bool) -> Result<()> {
+        let last = self.in_flight.iter().rposition(matter);
+        for _ in 0..last.map_or(0, |last| last + 1) {
             self.finish_oldest().await?;
         }
         Ok(())

@@ -13,6 +13,7 @@ use crate::base::error::{Error, Result};
 use crate::data::rows::{Counters, OfPost, OfUser};
 use crate::data::store::Store;
 use crate::data::uncounted::Of;
+use crate::log::events::Event;
 use crate::log::fold::{Keys, State};
 use crate::log::outcome::{Counted, Outcome};
 use crate::log::product::{Committed, Listener};
@@ -192,14 +193,21 @@ pub struct CounterListener(pub Arc<Store>);
 
 impl Listener for CounterListener {
     fn committed(&self, committed: &[Committed], _horizon: Id) {
-        let counted = committed.iter().flat_map(|one| &one.outcome.counters);
-        counted.for_each(|counted| self.0.counted(counted.of, counted.counters));
+        for one in committed {
+            if matches!(one.record.event, Event::Posted { .. }) {
+                // Whoever made it is shown it next: nobody has to look for counters that are not there yet.
+                self.0.post_made(one.record.id);
+            }
+            one.outcome.counters.iter().for_each(|counted| self.0.counted(counted.of, counted.counters));
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::clock::Clock;
+    use crate::log::events::{PostRecord, PostRef, Record};
 
     /// A post is deleted by record 7; its counters are as record `applied` left them.
     fn counted_by_7(applied: u64, gone: bool) -> usize {
@@ -228,5 +236,27 @@ mod tests {
         assert_eq!(counted_by_7(5, false), 3);
         assert_eq!(counted_by_7(5, true), 0, "an earlier record deleted it");
         assert_eq!(counted_by_7(7, true), 2, "this one did, and its other rows were torn away");
+    }
+
+    /// Both may come in one call: of another owner's records, or after storage was away.
+    #[tokio::test]
+    async fn what_is_counted_of_a_post_is_known_from_its_making_on() {
+        let store = Arc::new(Store::new(fanfare_engines::memory::open(1).unwrap(), Clock::by_hand(1)));
+        let told = |id, event, counted: &[Counted]| {
+            let record = Arc::new(Record { id: Id(id), event, idempotency: None, import_line: None, audit: None });
+            let mut outcome = Outcome::default();
+            outcome.counters.extend_from_slice(counted);
+            Committed { record, outcome }
+        };
+        let post = |id| PostRecord { id: Id(id), author: Id(1), ..PostRecord::default() };
+        let made = |id| told(id, Event::Posted { post: post(id), notify: Vec::new() }, &[]);
+        let of = |id| Of::Post(Id(id));
+        let liked = Counters { values: [1, 0, 0], applied: Id(7), gone: false };
+        let like = Event::Liked { user: Id(2), post: PostRef { id: Id(5), author: Id(1) } };
+        let like = told(7, like, &[Counted { of: of(5), counters: liked }]);
+        CounterListener(Arc::clone(&store)).committed(&[made(5), made(6), like], Id(7));
+        // No table has any of it: it comes from memory.
+        assert_eq!(store.stored_counters(of(5)).await.unwrap(), liked);
+        assert_eq!(store.stored_counters(of(6)).await.unwrap(), Counters::default());
     }
 }

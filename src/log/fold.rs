@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_engines::{Batch, RowKey, RowWrite};
+use quick_cache::DefaultHashBuilder;
 
 use crate::base::error::{Error, Result};
 use crate::data::layout::Layout;
@@ -181,7 +182,7 @@ impl IntoIterator for Keys {
 /// load, or of the next commit, see what is not stored yet.
 #[derive(Debug)]
 pub struct State {
-    rows: HashMap<RowKey, StateRow>,
+    rows: HashMap<RowKey, StateRow, DefaultHashBuilder>,
     /// By number: tables of which rows were asked for.
     asked: [bool; 256],
     /// By number: tables of which rows were written.
@@ -201,7 +202,7 @@ struct StateRow {
 
 impl Default for State {
     fn default() -> Self {
-        Self { rows: HashMap::new(), asked: [false; 256], wrote: [false; 256], is_of_format_1: false }
+        Self { rows: HashMap::default(), asked: [false; 256], wrote: [false; 256], is_of_format_1: false }
     }
 }
 
@@ -216,6 +217,11 @@ impl State {
     #[must_use]
     pub const fn is_of_format_1(&self) -> bool {
         self.is_of_format_1
+    }
+
+    /// Makes room for so many rows more.
+    pub fn reserve(&mut self, rows: usize) {
+        self.rows.reserve(rows);
     }
 
     /// Whether the row of `key` is here.

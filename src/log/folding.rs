@@ -41,6 +41,9 @@ impl Folding {
         records.for_each(|record| self.folds.keys(record, &mut keys));
         let mut loaded = State::default();
         let mut missing = Vec::new();
+        let keys = keys.into_iter();
+        // As many come of what the records write.
+        loaded.reserve(2 * keys.len());
         for (key, own) in keys {
             if state.has(&key) || loaded.has(&key) {
                 continue;

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 
 use fanfare_engines::claim::Claim;
 use fanfare_engines::{
-    Batch, Claimant, EngineError, Engines, Journal, NewRecord, Page, Partition, Position, Table, Term,
+    Batch, Claimant, EngineError, Engines, Journal, NewRecord, Page, Partition, Position, RowWrite, Table, Term,
 };
 use fanfare_protocol::Id;
 
@@ -271,6 +271,8 @@ pub(super) struct Owner<F: Family> {
     pub(super) roster: Arc<dyn Roster>,
     pub(super) fence: Fence<F>,
     pub(super) ears: Option<Ears>,
+    /// Place of the rows of the last group, for the next but one.
+    pub(super) spare: Vec<RowWrite>,
 }
 
 /// Work of an owner: proposals, and the rest that it needs for them.
@@ -302,7 +304,7 @@ impl<F: Family> Owner<F> {
         let roster = Arc::clone(&around.roster);
         let (commits, next, fence) = (0, taken.next, Fence::default());
         let ears = Ears::of(around.hearing.as_ref(), partition);
-        let owner = Self { appender, folder, commits, next, roster, fence, ears };
+        let owner = Self { appender, folder, commits, next, roster, fence, ears, spare: Vec::new() };
         Ok((owner, taken.last, taken.unreadable))
     }
 
@@ -361,7 +363,7 @@ impl<F: Family> Owner<F> {
 
     /// Commits a group and answers everybody in it. Answers the group that was begun meanwhile.
     async fn commit(&mut self, mut group: Group<F>, work: &mut Work<F>) -> Group<F> {
-        let (first, mut ahead) = (group.first(), Ahead::default());
+        let (first, mut ahead) = (group.first(), Ahead::in_place_of(std::mem::take(&mut self.spare)));
         if self.ending().is_said() {
             self.folder.through(first);
             refuse_ended(group.into_askers(), self.ending());
@@ -374,6 +376,7 @@ impl<F: Family> Owner<F> {
                 let is_sure = appended.as_ref().is_none_or(|appended| !appended.doubted);
                 let head = self.settle(&mut group, appended);
                 self.folder.through(first);
+                self.spare = group.take_place();
                 let last = group.folded.last().map_or(Id(0), |last| F::id(&last.record));
                 self.folder.follower.answer(last, move || group.answer());
                 self.checkpoint(head).await;

@@ -35,8 +35,8 @@ impl JournalDelegate for Failing {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
         let answer = self.answers.lock().pop_front();
         match answer {

@@ -70,7 +70,7 @@ impl<F: Family> Owner<F> {
         };
         let ears = Ears::of(around.hearing.as_ref(), partition);
         let (roster, fence) = (Arc::clone(&around.roster), Fence::raised());
-        Ok((Self { appender, folder, commits: 0, next, roster, fence, ears }, last))
+        Ok((Self { appender, folder, commits: 0, next, roster, fence, ears, spare: Vec::new() }, last))
     }
 
     /// Waits for proposals, and hears meanwhile what others settle; false when nobody has a way in any more.

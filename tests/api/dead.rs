@@ -387,7 +387,7 @@ async fn what_was_deleted_is_forgotten_after_a_while_and_does_not_come_back() {
     let stray = Claimant { node: "stray".to_owned(), is_import: false };
     let term = journal.claim(partition, &stray).await.unwrap().term;
     let copy = NewRecord { id: gone.id.0, payload: rows::to_json(&twice).unwrap() };
-    let late = journal.commit(partition, Turn::first(term), vec![copy], Batch::default()).await;
+    let late = journal.commit(partition, Turn::first(term), &[copy], &Batch::default()).await;
     assert!(matches!(late, Err(EngineError::Fenced)), "{late:?}");
     drop(journal);
     bob.say("the owner claims again, and goes on").await.unwrap();

@@ -101,13 +101,9 @@ async fn contents(data: &Path) -> Contents {
         let name = |id: &Id| names.get(id).cloned().unwrap_or_default();
         let original = post.repost_of.as_ref().map(|original| name(&original.id));
         let counts = (post.like_count, post.reply_count, post.repost_count);
-        format!(
-            "{} {} {:?} {original:?} {:?} {counts:?}",
-            post.author.handle,
-            text,
-            post.created_at,
-            post.reply_to.as_ref().map(name)
-        )
+        // Files tell seconds. Within one, whatever takes an id meanwhile moves what comes by a millisecond.
+        let second = post.created_at.0 / 1_000;
+        format!("{} {text} {second} {original:?} {:?} {counts:?}", post.author.handle, post.reply_to.as_ref().map(name))
     };
     let mut users = Vec::new();
     for external in 0..PEOPLE + 10 {
@@ -197,6 +193,70 @@ async fn an_import_that_is_killed_goes_on_without_doubling() {
     let output = import(&files, data.path()).output().unwrap();
     assert!(output.status.success(), "{}", words(&output));
     assert_same(&contents(data.path()).await, &expected, "again");
+}
+
+/// Plain files of these lines, without their headers.
+fn plain_files(follows: &str, activity: &str) -> Files {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let follows = write("follows.tsv", format!("follower\tfollowee\n{follows}"));
+    let activity = write("activity.tsv", format!("actor\ttarget\tunixtime\tkind\n{activity}"));
+    Files { _folder: folder, follows, activity }
+}
+
+/// All of these lines are on their way at once, but for those of which later ones look at what earlier ones made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_line_sees_what_the_lines_before_it_made() {
+    let acts = [
+        (1, 2, "MT"),
+        (3, 1, "RT"),
+        (3, 1, "RT"), // again
+        (1, 2, "MT"),
+        (3, 1, "RT"), // of what came meanwhile
+        (2, 1, "RE"),
+        (4, 3, "RT"), // of a bare repost: its original
+        (4, 1, "RT"), // again
+        (3, 5, "RE"), // who has said nothing yet
+        (4, 5, "RE"),
+    ];
+    let activity: String =
+        acts.iter().map(|(actor, target, kind)| format!("{actor}\t{target}\t{FIRST_S}\t{kind}\n")).collect();
+    let data = tempfile::tempdir().unwrap();
+    let output = import(&plain_files("2\t1\n", &activity), data.path()).output().unwrap();
+    let said = words(&output);
+    assert!(output.status.success() && said.contains("0 feeds differ"), "{said}");
+    assert!(said.contains("posts: 9, ") && said.contains("; repeated reposts 2, refused lines 0"), "{said}");
+    let found = contents(data.path()).await;
+    let newest_of = |handle: &str| found[handle][0].clone();
+    assert_eq!(found["u5"].len(), 1 + 3, "one first post, which both answer");
+    assert!(newest_of("u5").ends_with("None (0, 2, 0)"), "{}", newest_of("u5"));
+    assert_eq!(newest_of("u4"), format!("u4 I answer you, @u5. {FIRST_S} None Some(\"u5#0\") (0, 0, 0)"));
+    assert_eq!(newest_of("u1"), format!("u1 Have you seen this, @u2? {FIRST_S} None None (0, 1, 2)"));
+}
+
+/// An import that is cut off as a kill does it, but always in the middle of what is read ahead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_goes_on_after_any_line_and_at_any_speed() {
+    let whole = files(1_200, false);
+    let data = tempfile::tempdir().unwrap();
+    assert!(import(&whole, data.path()).output().unwrap().status.success());
+    let expected = contents(data.path()).await;
+    let packed = Command::new("zcat").arg(&whole.activity).output().unwrap().stdout;
+    let lines: Vec<String> = String::from_utf8(packed).unwrap().lines().map(str::to_owned).collect();
+
+    let data = tempfile::tempdir().unwrap();
+    for (lasting, speed) in [(1, "max"), (300, "max"), (700, "1000000"), (701, "max"), (1_213, "1000000")] {
+        let begun = plain_files("", "");
+        std::fs::write(&begun.activity, lines[..lines.len().min(1 + lasting)].join("\n")).unwrap();
+        let part = Files { follows: whole.follows.clone(), ..begun };
+        let output = import(&part, data.path()).args(["--speed", speed]).output().unwrap();
+        assert!(output.status.success(), "{}", words(&output));
+    }
+    assert_same(&contents(data.path()).await, &expected, "in parts");
 }
 
 #[test]

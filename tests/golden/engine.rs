@@ -61,8 +61,8 @@ impl JournalDelegate for Tape {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
         let _open = self.gate.lock().await;
         let payloads = records.iter().map(|record| record.payload.clone()).collect();
@@ -209,7 +209,7 @@ pub async fn repaired(story: &Story) -> Vec<Pair> {
         let record = NewRecord { id: proposal(pair).0.0, payload };
         let claimant = Claimant { node: "before".to_owned(), is_import: false };
         let term = tape.journal.claim(P, &claimant).await.unwrap().term;
-        tape.journal.commit(P, Turn::first(term), vec![record], Batch::default()).await.unwrap();
+        tape.journal.commit(P, Turn::first(term), &[record], &Batch::default()).await.unwrap();
         tape.commits.lock().clear();
         let (log, thread) = start(&engines, story).await;
         drop(log);

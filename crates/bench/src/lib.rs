@@ -86,6 +86,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Parts to measure; all of the bench when empty.
     pub only: Vec<Part>,
+    /// Binaries of the versions that a part compares; this one when empty.
+    pub servers: Vec<PathBuf>,
 }
 
 /// A topic of a bench.
@@ -107,6 +109,8 @@ pub enum Part {
     Http,
     /// feed: people in one, three and twelve partitions of one process; only where it is named
     Partitions,
+    /// feed: posts and pages over HTTP, of several versions in turn; only where it is named
+    Writes,
     /// realtime: memory and processor time of idle connections, beside Centrifugo
     Idle,
     /// realtime: one event to everybody, beside a bare writer and Centrifugo
@@ -168,6 +172,7 @@ impl Part {
         Self::Dead,
         Self::Http,
         Self::Partitions,
+        Self::Writes,
         Self::Idle,
         Self::Broadcast,
         Self::Lanes,
@@ -199,7 +204,8 @@ impl Part {
             | Self::Late
             | Self::Dead
             | Self::Http
-            | Self::Partitions => Name::Feed,
+            | Self::Partitions
+            | Self::Writes => Name::Feed,
             Self::LivePages | Self::LiveHttp | Self::LiveStart | Self::LiveMemory => Name::Live,
             Self::Redirects | Self::Visits | Self::Codes | Self::Clicks | Self::ManyClicks => Name::Links,
             Self::ChatStored
@@ -236,6 +242,8 @@ type Result<T, E = BenchError> = std::result::Result<T, E>;
 /// Bench as its parts share it.
 struct Bench {
     quick: bool,
+    /// Binaries that are compared.
+    servers: Vec<PathBuf>,
     /// Gone at the end, with everything below it.
     folder: TempDir,
     started: Instant,
@@ -273,6 +281,7 @@ pub fn run(options: &Options) -> Result<()> {
     let machine = machine::describe(folder.path())?;
     let mut bench = Bench {
         quick: options.quick,
+        servers: options.servers.clone(),
         folder,
         started: Instant::now(),
         report: Report::new(options.name.word(), machine),
@@ -282,7 +291,7 @@ pub fn run(options: &Options) -> Result<()> {
     bench.say(&bench.report.machine.to_string());
     let wanted = |part: &Part| match options.only.is_empty() {
         true => {
-            let is_extra = matches!(part, Part::Partitions | Part::ManyClicks | Part::ChatMany)
+            let is_extra = matches!(part, Part::Partitions | Part::Writes | Part::ManyClicks | Part::ChatMany)
                 || (options.quick && *part == Part::Soak);
             part.bench() == options.name && !is_extra
         }

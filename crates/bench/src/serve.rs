@@ -1,4 +1,4 @@
-//! `fanfare serve` as a child process, from the binary that runs.
+//! `fanfare serve` as a child process, from the binary that runs or from another one.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -20,7 +20,16 @@ impl Server {
     /// Starts one on `folder`, with default settings but for `settings` (names and values of the environment), and
     /// waits until it listens. Without `address` on a free port.
     pub fn start(folder: &Path, address: Option<SocketAddr>, settings: &[(&str, String)]) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        Self::of(&std::env::current_exe()?, folder, address, settings)
+    }
+
+    /// Starts the server of another binary on `folder`, with default settings, on a free port.
+    pub fn start_program(program: &Path, folder: &Path) -> Result<Self> {
+        Self::of(program, folder, None, &[])
+    }
+
+    fn of(program: &Path, folder: &Path, address: Option<SocketAddr>, settings: &[(&str, String)]) -> Result<Self> {
+        let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("FANFARE_") {
                 command.env_remove(name);

@@ -175,7 +175,8 @@ impl FromStr for Speed {
 #[derive(Debug, Clone, Args)]
 #[command(
     after_help = "Examples:\n  fanfare bench feed\n  fanfare bench feed --quick\n  fanfare bench feed --json feed.json --svg feed.svg\n  \
-    fanfare bench feed --only pages,http --dir /var/tmp\n  fanfare bench realtime\n  fanfare bench chat\n\n\
+    fanfare bench feed --only pages,http --dir /var/tmp\n  \
+    fanfare bench feed --only writes --server ./fanfare-before --server ./fanfare\n  fanfare bench realtime\n  fanfare bench chat\n\n\
     Some rows compare with redis-server, nginx and Centrifugo; scripts/peers installs them, and without them the rows say so."
 )]
 pub struct BenchArgs {
@@ -197,6 +198,9 @@ pub struct BenchArgs {
     /// Only these parts
     #[arg(long, value_name = "PART", value_delimiter = ',', value_enum)]
     pub only: Vec<Part>,
+    /// Binary of another version, for the parts that compare some in turn; the first is what the others stand beside
+    #[arg(long = "server", value_name = "FILE")]
+    pub servers: Vec<PathBuf>,
 }
 
 /// `fanfare config`.

@@ -16,6 +16,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), Failure> {
         svg: args.svg.clone(),
         dir: args.dir.clone().unwrap_or_else(std::env::temp_dir),
         only: args.only.clone(),
+        servers: args.servers.clone(),
     };
     bench::run(&options).map_err(|error| Failure::Failed(error.to_string()))
 }

@@ -18,6 +18,7 @@ use fanfare::import::{report, verify};
 use fanfare::serve;
 use fanfare_protocol::Id;
 
+use super::ahead::Ahead;
 use super::args::{ImportArgs, Speed};
 use super::progress::Progress;
 use super::visits::{self, AccessLog};
@@ -53,7 +54,8 @@ pub(super) fn run(settings: &Settings, args: &ImportArgs) -> Result<(), Failure>
     let log = logging::start(&settings.log.level, settings.log.format);
     let first_ms = first_act(args.activity)?;
     block_on(settings, async {
-        let clock = Clock::by_hand(first_ms);
+        // Nothing has a moment of the first act before it.
+        let clock = Clock::by_hand(made_ms(first_ms));
         let running = serve::open(settings, clock, log).await?;
         let app = running.app.clone();
         let outcome = import(&app, args, first_ms).await;
@@ -78,8 +80,13 @@ pub(super) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Failure {
 }
 
 /// The latest moment that a line may name: a day from now, for clocks that differ.
-fn latest_ms() -> u64 {
+pub(super) fn latest_ms() -> u64 {
     Clock::system().now_ms() + 86_400_000
+}
+
+/// Moment at which people and edges are made: one second before the first act.
+const fn made_ms(first_ms: u64) -> u64 {
+    first_ms.saturating_sub(1_000)
 }
 
 /// Moment of the first act.
@@ -119,8 +126,7 @@ impl<'a> Skipped<'a> {
 }
 
 async fn import(app: &App, args: &Replayed<'_>, first_ms: u64) -> Result<(), Failure> {
-    // People and edges are made one second before the first act.
-    let mut people = People::new(app.clone(), first_ms.saturating_sub(1_000));
+    let mut people = People::new(app.clone(), made_ms(first_ms));
     let done = replayed(app).await?;
     let loaded = people.loaded().await?;
     let newest = app.core().log.newest();
@@ -205,16 +211,22 @@ async fn act_again(
         progress.say(&format!("going on after line {done}"));
     }
     let mut skipped = Skipped { path, count: 0 };
-    let mut lines = Lines::open(path, ACTIVITY_HEADER).map_err(unreadable(path))?;
+    let lines = Lines::open(path, ACTIVITY_HEADER).map_err(unreadable(path))?;
     let mut replay = Replayer::new(app.clone(), people, args.readers, first_ms);
     let started = Instant::now();
     let mut paced_from = None;
     let mut number = 1;
     // People of the lines before a restart: they are there, and belong to those who are verified.
     let mut met = Vec::new();
-    while let Some((at, text)) = lines.next_line().map_err(unreadable(path))? {
+    let mut ahead = Ahead::of(lines, done);
+    ahead.is_paced = matches!(args.speed, Speed::Times(_));
+    while let Some((at, act)) = ahead.next().map_err(unreadable(path))? {
+        if let Some(block) = ahead.begun.take() {
+            people.find_or_make_all(met.drain(..)).await?;
+            meet(&mut replay, people, (at, &block), (&mut skipped, &progress)).await?;
+        }
         number = at;
-        match text.and_then(|text| lines::act(&text, latest_ms())) {
+        match act {
             Ok(act) if at <= done => {
                 app.core().clock.set(act.at_ms);
                 replay.pass(act.at_ms);
@@ -244,6 +256,23 @@ async fn act_again(
     replay.finish().await?;
     progress.finish(number - 1, &format!("{} lines skipped", skipped.count));
     Ok((replay.tally, started.elapsed(), skipped.count))
+}
+
+/// Makes the people of a block of lines of which `first` is the first. What was refused of lines before it is told.
+async fn meet(
+    replay: &mut Replayer,
+    people: &mut People,
+    (first, acts): (u64, &[Activity]),
+    (skipped, progress): (&mut Skipped<'_>, &Progress),
+) -> Result<(), Failure> {
+    match replay.meet(people, acts).await {
+        Err(Error::Refused(problem)) => {
+            replay.tally.refused += 1;
+            skipped.say(progress, first, &problem.detail);
+            Ok(())
+        }
+        done => Ok(done?),
+    }
 }
 
 /// Waits until a line's time has come, at `--speed`.

@@ -7,6 +7,7 @@
 
 mod admin;
 mod admin_args;
+mod ahead;
 pub mod args;
 mod bench;
 mod config;

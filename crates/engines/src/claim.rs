@@ -107,8 +107,8 @@ impl Claim {
                 State::Unsure => self.look(records).await?,
                 State::Lost => return Err(EngineError::Fenced),
             }
-            let missing = records[self.standing.min(records.len())..].to_vec();
-            match self.journal.commit(self.partition, self.turn, missing, rows.clone()).await {
+            let missing = &records[self.standing.min(records.len())..];
+            match self.journal.commit(self.partition, self.turn, missing, rows).await {
                 Ok(appended) => {
                     if self.stamps && appended.appended_ms > 0 {
                         self.heard_ms = Some(appended.appended_ms);

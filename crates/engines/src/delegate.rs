@@ -26,8 +26,8 @@ pub trait JournalDelegate: Send + Sync + 'static {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
         self.behind().commit(partition, turn, records, rows).await
     }
@@ -57,8 +57,8 @@ impl<D: JournalDelegate> Journal for D {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
         JournalDelegate::commit(self, partition, turn, records, rows).await
     }

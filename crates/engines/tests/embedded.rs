@@ -59,7 +59,7 @@ async fn everything_acknowledged_is_there_after_a_restart() {
         rows.put_versioned(RowKey::new(TABLE, "p", vec![row]), vec![row], u64::from(row) + 1);
     }
     let turn = claim(&engines).await;
-    let next = engines.journal.commit(P, turn, records(1..=2), rows).await.unwrap().next;
+    let next = engines.journal.commit(P, turn, &records(1..=2), &rows).await.unwrap().next;
     assert_eq!(next.offset, Offset(3));
     let key = RowKey::single(TABLE, "unique");
     assert_eq!(engines.tables.insert_unique(key.clone(), Bytes::from_static(b"v"), 7).await.unwrap(), Unique::Mine);
@@ -84,9 +84,8 @@ async fn a_trimmed_journal_stays_trimmed_and_counts_on() {
     let engines = open(&folder);
     let mut turn = claim(&engines).await;
     for batch in 0..10 {
-        let next =
-            engines.journal.commit(P, turn, records(batch * 1_000 + 1..=batch * 1_000 + 1_000), Batch::default());
-        turn.number = next.await.unwrap().next.number;
+        let records = records(batch * 1_000 + 1..=batch * 1_000 + 1_000);
+        turn.number = engines.journal.commit(P, turn, &records, &Batch::default()).await.unwrap().next.number;
     }
     assert_eq!(engines.journal.trim(P, 50_000, &[]).await.unwrap().records, 5_000);
     drop(engines);
@@ -102,7 +101,7 @@ async fn a_trimmed_journal_stays_trimmed_and_counts_on() {
     drop(engines);
     let engines = open(&folder);
     assert_eq!(engines.journal.bounds(P).await.unwrap(), (Offset(10_001), Offset(10_001)));
-    let next = engines.journal.commit(P, turn, records(10_001..=10_001), Batch::default()).await.unwrap().next;
+    let next = engines.journal.commit(P, turn, &records(10_001..=10_001), &Batch::default()).await.unwrap().next;
     assert_eq!((next.offset, next.number), (Offset(10_002), 10_001));
 }
 
@@ -111,15 +110,15 @@ async fn term_last_id_and_number_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let engines = open(&folder);
     let old = claim(&engines).await;
-    engines.journal.commit(P, old, records(1..=3), Batch::default()).await.unwrap();
+    engines.journal.commit(P, old, &records(1..=3), &Batch::default()).await.unwrap();
     let turn = claim(&engines).await;
-    engines.journal.commit(P, turn, records(4..=5), Batch::default()).await.unwrap();
+    engines.journal.commit(P, turn, &records(4..=5), &Batch::default()).await.unwrap();
     drop(engines);
 
     let fenced = async |engines: &Engines, turn: Turn, ids: std::ops::RangeInclusive<u64>| {
         let mut rows = Batch::default();
         rows.put(RowKey::single(TABLE, "fenced"), "row");
-        let answer = engines.journal.commit(P, turn, records(ids), rows).await;
+        let answer = engines.journal.commit(P, turn, &records(ids), &rows).await;
         assert!(matches!(answer, Err(EngineError::Fenced)), "{answer:?}");
         assert_eq!(engines.tables.get(&RowKey::single(TABLE, "fenced")).await.unwrap(), None);
     };
@@ -127,7 +126,7 @@ async fn term_last_id_and_number_survive_a_restart() {
     fenced(&engines, Turn { number: 3, ..old }, 6..=6).await;
     fenced(&engines, turn, 6..=6).await;
     fenced(&engines, Turn { number: 2, ..turn }, 5..=6).await;
-    engines.journal.commit(P, Turn { number: 2, ..turn }, records(6..=6), Batch::default()).await.unwrap();
+    engines.journal.commit(P, Turn { number: 2, ..turn }, &records(6..=6), &Batch::default()).await.unwrap();
     fenced(&engines, Turn { number: 4, ..turn }, 8..=8).await;
     drop(engines);
 
@@ -136,7 +135,7 @@ async fn term_last_id_and_number_survive_a_restart() {
     let NewTerm { term, next: position, .. } = engines.journal.claim(P, &owner()).await.unwrap();
     assert!(term > turn.term);
     assert_eq!((position.last_id, position.number), (6, 0));
-    engines.journal.commit(P, Turn::first(term), records(7..=7), Batch::default()).await.unwrap();
+    engines.journal.commit(P, Turn::first(term), &records(7..=7), &Batch::default()).await.unwrap();
     let page = engines.journal.read(P, Position::START, 100).await.unwrap();
     assert_eq!(page.records.iter().filter_map(|record| record.id).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
 }
@@ -287,10 +286,10 @@ async fn on_a_full_disk_an_owner_claims_writes_again_what_is_in_the_log_and_keep
     };
     let engines = embedded::open(folder.path(), &settings).unwrap();
     let turn = claim(&engines).await;
-    engines.journal.commit(P, turn, Vec::new(), rows(TABLE)).await.unwrap();
+    engines.journal.commit(P, turn, &[], &rows(TABLE)).await.unwrap();
     engines.tables.write(rows(OWN)).await.unwrap();
     let refused = engines.tables.write(rows(TABLE)).await;
     assert!(matches!(refused, Err(EngineError::Full(_))), "{refused:?}");
-    let refused = engines.journal.commit(P, turn, records(1..=1), rows(OWN)).await;
+    let refused = engines.journal.commit(P, turn, &records(1..=1), &rows(OWN)).await;
     assert!(matches!(refused, Err(EngineError::Full(_))), "{refused:?}");
 }

@@ -95,7 +95,7 @@ async fn an_unknown_commit_lies_in_the_log_up_to_twice_and_counts_once_and_rows_
         let engines = world.engines();
         let turn = claim(&engines).await;
         world.set_faults(always_unknown());
-        engines.journal.commit(P, turn, records(1..=2), two_partitions()).await.unwrap_err();
+        engines.journal.commit(P, turn, &records(1..=2), &two_partitions()).await.unwrap_err();
         for _ in 0..2 {
             let found = read_ids(&engines).await;
             let rows = both(&engines).await.iter().flatten().count();
@@ -117,13 +117,13 @@ async fn an_append_that_wakes_after_another_claim_lies_in_the_log_and_never_coun
         let engines = world.engines();
         let turn = claim(&engines).await;
         world.set_faults(always_unknown());
-        engines.journal.commit(P, turn, records(1..=2), two_partitions()).await.unwrap_err();
+        engines.journal.commit(P, turn, &records(1..=2), &two_partitions()).await.unwrap_err();
         world.set_faults(Faults::NONE);
         let before = read_ids(&engines).await;
         let turn = claim(&engines).await;
         let (known, rows) = (read_ids(&engines).await, both(&engines).await);
         assert!(known.len() >= before.len());
-        engines.journal.commit(P, turn, records(3..=3), Batch::default()).await.unwrap();
+        engines.journal.commit(P, turn, &records(3..=3), &Batch::default()).await.unwrap();
         let lies = entries(&engines).await;
         world.settle();
         seen.insert(entries(&engines).await - lies);
@@ -142,7 +142,7 @@ async fn the_log_stamps_by_its_own_clock_and_what_is_of_another_time_does_not_co
     let id_at = |unix_ms: u64| (unix_ms - ID_EPOCH_MS) << ID_BELOW_MS_BITS;
     let commit = async |turn: Turn, id: u64| {
         let record = NewRecord { id, payload: Bytes::new() };
-        engines.journal.commit(P, turn, vec![record], two_partitions()).await
+        engines.journal.commit(P, turn, &[record], &two_partitions()).await
     };
     world.set_clock(now_ms);
     let turn = claim(&engines).await;
@@ -214,7 +214,7 @@ async fn a_crash_may_take_a_checkpoint_back_to_the_last_commit() {
         let engines = world.engines();
         let turn = claim(&engines).await;
         engines.journal.checkpoint("consumer", P, Position::at(Offset(1))).await.unwrap();
-        engines.journal.commit(P, turn, records(1..=1), Batch::default()).await.unwrap();
+        engines.journal.commit(P, turn, &records(1..=1), &Batch::default()).await.unwrap();
         engines.journal.checkpoint("consumer", P, Position::at(Offset(2))).await.unwrap();
         world.crash();
         seen.insert(world.engines().journal.checkpoint_of("consumer", P).await.unwrap().offset);

@@ -166,6 +166,11 @@ impl Store {
         self.posts.marks.forget(&person);
     }
 
+    /// Takes in that a post was made, about which nothing is counted yet.
+    pub fn post_made(&self, post: Id) {
+        self.posts.counters.put_first(Of::Post(post), Counters::default());
+    }
+
     /// Takes in counters of a post or a person.
     pub fn counted(&self, of: Of, counters: Counters) {
         self.posts.counters.refresh(&of, counters);

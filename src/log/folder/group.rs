@@ -4,7 +4,7 @@
 use std::mem::take;
 use std::sync::Arc;
 
-use fanfare_engines::{Batch, NewRecord};
+use fanfare_engines::{Batch, NewRecord, RowWrite};
 use fanfare_protocol::Id;
 
 use crate::base::error::Error;
@@ -13,6 +13,9 @@ use crate::log::events::Weight;
 use crate::log::family::{CommittedIn, Family};
 use crate::log::owner::Numbered;
 use crate::log::owners::{Answer, Proposed};
+
+/// Rows for which a group has room at once, at most, where another had more.
+const PLACE_ROWS_MAX: usize = 4_096;
 
 /// Records of one commit, in their order, and what was made of them so far.
 pub(in crate::log) struct Group<F: Family> {
@@ -59,6 +62,19 @@ impl<F: Family> Default for Group<F> {
 }
 
 impl<F: Family> Group<F> {
+    /// A group that writes its rows to where those of another one were: a new place for each would cost as much as the
+    /// rows.
+    pub(in crate::log) fn in_place_of(mut rows: Vec<RowWrite>) -> Self {
+        rows.clear();
+        rows.shrink_to(PLACE_ROWS_MAX);
+        Self { batch: Batch { rows }, ..Self::default() }
+    }
+
+    /// Place of the rows, which are needed no more.
+    pub(in crate::log) fn take_place(&mut self) -> Vec<RowWrite> {
+        take(&mut self.batch.rows)
+    }
+
     /// Whether nothing was taken yet.
     pub(in crate::log) fn is_empty(&self) -> bool {
         self.askers.is_empty()
@@ -112,7 +128,8 @@ impl<F: Family> Group<F> {
     pub(in crate::log) fn unfold(&mut self) {
         let folded = take(&mut self.folded).into_iter().map(|one| Arc::unwrap_or_clone(one.record));
         self.admitted = folded.chain(take(&mut self.admitted)).collect();
-        (self.lines, self.batch, self.state, self.failed) = Default::default();
+        self.batch.rows.clear();
+        (self.lines, self.state, self.failed) = Default::default();
     }
 
     /// Answers everybody, of whose records those that happen are durable and told of.

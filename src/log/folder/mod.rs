@@ -13,7 +13,7 @@ use std::mem::take;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_engines::{EngineError, NewRecord, Partition};
+use fanfare_engines::{EngineError, NewRecord, Partition, RowWrite};
 use fanfare_protocol::Id;
 
 use self::group::Group;
@@ -190,9 +190,10 @@ pub(super) struct Ahead<F: Family> {
     is_stuck: bool,
 }
 
-impl<F: Family> Default for Ahead<F> {
-    fn default() -> Self {
-        Self { group: Group::default(), is_stuck: false }
+impl<F: Family> Ahead<F> {
+    /// Nothing yet, with rows to come in place of `rows`.
+    pub(super) fn in_place_of(rows: Vec<RowWrite>) -> Self {
+        Self { group: Group::in_place_of(rows), is_stuck: false }
     }
 }
 

@@ -57,8 +57,8 @@ impl Broken {
     async fn commit_in_any_term(
         &self,
         partition: Partition,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
         for _ in 0..TRIES_MAX {
             let (turn, _) = self.any_turn(partition).ok_or(EngineError::Fenced)?;
@@ -66,7 +66,7 @@ impl Broken {
                 // A hole ended the term: nothing stands in it any more.
                 return Err(EngineError::Fenced);
             }
-            match self.journal.commit(partition, turn, records.clone(), rows.clone()).await {
+            match self.journal.commit(partition, turn, records, rows).await {
                 Err(EngineError::Fenced) => {}
                 done => return done,
             }
@@ -77,8 +77,9 @@ impl Broken {
     /// Appends `records` once more, which count under ids that nobody compares.
     async fn repeat(&self, partition: Partition, records: &[NewRecord]) -> Option<Appended> {
         let (turn, last_id) = self.any_turn(partition)?;
-        let again = (last_id + 1..).zip(records).map(|(id, record)| NewRecord { id, ..record.clone() }).collect();
-        self.journal.commit(partition, turn, again, Batch::default()).await.ok()
+        let again = (last_id + 1..).zip(records).map(|(id, record)| NewRecord { id, ..record.clone() });
+        let again: Vec<NewRecord> = again.collect();
+        self.journal.commit(partition, turn, &again, &Batch::default()).await.ok()
     }
 }
 
@@ -92,32 +93,34 @@ impl JournalDelegate for Broken {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        mut rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
         match self.variant {
             Variant::NoTermCheck => self.commit_in_any_term(partition, records, rows).await,
             Variant::NoIdCheck => {
-                let done = self.journal.commit(partition, turn, records.clone(), rows).await?;
+                let done = self.journal.commit(partition, turn, records, rows).await?;
                 let comes_twice = !records.is_empty() && done.next.offset.0.is_multiple_of(TWICE_EVERY);
-                let twice = if comes_twice { self.repeat(partition, &records).await } else { None };
+                let twice = if comes_twice { self.repeat(partition, records).await } else { None };
                 Ok(twice.unwrap_or(done))
             }
             Variant::ToldBeforeSettled if !records.is_empty() => {
-                let appended = self.journal.commit(partition, turn, records, Batch::default()).await?;
+                let appended = self.journal.commit(partition, turn, records, &Batch::default()).await?;
                 let (journal, turn) = (Arc::clone(&self.journal), Turn { number: appended.next.number, ..turn });
+                let rows = rows.clone();
                 tokio::spawn(async move {
                     for _ in 0..LATE_TURNS {
                         tokio::task::yield_now().await;
                     }
                     // Whatever comes of it, nobody waits for it.
-                    drop(journal.commit(partition, turn, Vec::new(), rows).await);
+                    drop(journal.commit(partition, turn, &[], &rows).await);
                 });
                 Ok(appended)
             }
             Variant::RowsWithoutVersions => {
+                let mut rows = rows.clone();
                 rows.rows.iter_mut().for_each(|row| row.version = 0);
-                self.journal.commit(partition, turn, records, rows).await
+                self.journal.commit(partition, turn, records, &rows).await
             }
             _ => self.journal.commit(partition, turn, records, rows).await,
         }

@@ -375,10 +375,10 @@ impl Journal for Cut {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
-        self.blade.note(&rows);
+        self.blade.note(rows);
         self.blade.write(self.inner.journal.commit(partition, turn, records, rows)).await
     }
 

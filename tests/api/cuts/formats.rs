@@ -41,8 +41,8 @@ async fn stored() -> Engines {
     let claimant = Claimant { node: "before".to_owned(), is_import: false };
     let term = engines.journal.claim(Partition(0), &claimant).await.unwrap().term;
     let id = |line: &Bytes| serde_json::from_slice::<Record>(line).unwrap().id.0;
-    let records = lines().into_iter().map(|payload| NewRecord { id: id(&payload), payload }).collect();
-    engines.journal.commit(Partition(0), Turn::first(term), records, Batch::default()).await.unwrap();
+    let records: Vec<_> = lines().into_iter().map(|payload| NewRecord { id: id(&payload), payload }).collect();
+    engines.journal.commit(Partition(0), Turn::first(term), &records, &Batch::default()).await.unwrap();
     engines
 }
 

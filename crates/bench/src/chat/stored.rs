@@ -219,7 +219,7 @@ async fn bare(bench: &Bench, messages: usize) -> Result<f64> {
             records.push(NewRecord { id: next, payload: vec![b'x'; RECORD_BYTES].into() });
             next += 1;
         }
-        engines.journal.commit(partition, turn, records, rows).await?;
+        engines.journal.commit(partition, turn, &records, &rows).await?;
         turn.number += BARE_RECORDS as u64;
     }
     Ok((next - (1 << 40)) as f64 / began.elapsed().as_secs_f64())

@@ -14,7 +14,7 @@ use super::world::{TEXT_CHARS, text};
 use super::{Bench, BenchError, Result, machine, median, percentile};
 
 /// Connections.
-const CONNECTIONS: usize = 64;
+pub const CONNECTIONS: usize = 64;
 /// Posts of a page.
 const PAGE: usize = 20;
 /// Authors whom every reader follows, and posts of each: more than a page.
@@ -109,7 +109,7 @@ fn posts(bench: &mut Bench, server: &Server, people: &People) -> Result<()> {
 }
 
 /// A run of load, and the processor time in microseconds that `processes` took for each answer of it.
-fn measured(
+pub fn measured(
     address: SocketAddr,
     processes: &[u32],
     requests: &[Request],
@@ -125,18 +125,22 @@ fn measured(
     Ok((load, cost))
 }
 
-struct Person {
+/// Person of the bench.
+pub struct Person {
     id: Id,
-    token: String,
+    /// Token of a log-in.
+    pub token: String,
 }
 
 /// People who use the server, and what every reader's page is like.
-struct People {
-    readers: Vec<Person>,
+pub struct People {
+    /// Readers; their handles are `reader` and a number.
+    pub readers: Vec<Person>,
     page: String,
 }
 
-async fn people(address: SocketAddr) -> Result<People> {
+/// Makes the people, their follows and posts.
+pub async fn people(address: SocketAddr) -> Result<People> {
     let mut connection = Connection::open(address).await?;
     let mut readers = Vec::new();
     for number in 0..CONNECTIONS {
@@ -198,15 +202,18 @@ fn parse<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| BenchError::Wrong(format!("{error} in {text}")))
 }
 
-fn new_post() -> String {
+/// Body of a plain post.
+pub fn new_post() -> String {
     format!(r#"{{"text":"{}"}}"#, text())
 }
 
-fn get(path: &str, token: Option<&str>, people: &People) -> Request {
+/// A request that a page of these people answers.
+pub fn get(path: &str, token: Option<&str>, people: &People) -> Request {
     Request { bytes: request("GET", path, token, ""), status: 200, body_bytes: Some(people.page.len()) }
 }
 
-fn request(method: &str, path: &str, token: Option<&str>, body: &str) -> Vec<u8> {
+/// A request of these parts.
+pub fn request(method: &str, path: &str, token: Option<&str>, body: &str) -> Vec<u8> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: bench\r\n");
     if let Some(token) = token {
         head.push_str(&format!("authorization: Bearer {token}\r\n"));

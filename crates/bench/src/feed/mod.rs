@@ -14,6 +14,7 @@ mod partitions;
 pub(super) mod picture;
 pub(super) mod redis;
 mod unfinished;
+mod writes;
 
 pub(super) use self::fan_out::MEMORY_MAX;
 use super::{Bench, BenchError, Part, Result, child, load, machine, median, nginx, percentile, report, serve, world};
@@ -33,6 +34,7 @@ pub(super) fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>) -> Resul
             Part::Dead => dead::run(bench)?,
             Part::Http => http::run(bench)?,
             Part::Partitions => partitions::run(bench)?,
+            Part::Writes => writes::run(bench)?,
             _ => {}
         }
     }

@@ -25,10 +25,10 @@ async fn claim(engines: &Engines) -> (Term, Position) {
 }
 
 async fn commit(engines: &Engines, turn: Turn, ids: &[u64], rows: &Batch) -> Result<Appended, EngineError> {
-    let records = || ids.iter().copied().map(record).collect::<Vec<_>>();
+    let records: Vec<_> = ids.iter().copied().map(record).collect();
     let mut tries = 0;
     loop {
-        match engines.journal.commit(P, turn, records(), rows.clone()).await {
+        match engines.journal.commit(P, turn, &records, rows).await {
             Err(EngineError::Unavailable(_)) if tries < TRIES_MAX => tries += 1,
             answer => return answer,
         }

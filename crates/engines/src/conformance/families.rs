@@ -36,7 +36,8 @@ pub(super) async fn a_batch_stays_within_one(engines: Engines) {
         let mut writer = Writer::of(&engines, Partition(partition)).await;
         let turn = writer.turn();
         for tables in [&[other][..], &[table, other]] {
-            let commit = || engines.journal.commit(Partition(partition), turn, Vec::new(), rows(tables, "spans"));
+            let spans = rows(tables, "spans");
+            let commit = || engines.journal.commit(Partition(partition), turn, &[], &spans);
             refused("a commit with rows of another family", commit).await;
         }
         let value: &'static str = ["zero", "one", "two"][usize::from(partition)];

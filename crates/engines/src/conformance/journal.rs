@@ -200,12 +200,13 @@ pub(super) async fn limits_are_refused(engines: Engines) {
     assert_eq!(bounds(&engines).await, (Offset(0), Offset(0)));
 
     let term = sure(|| engines.journal.claim(P, &good)).await.term;
-    let commit = |partition: Partition, records: Vec<NewRecord>| {
-        engines.journal.commit(partition, Turn::first(term), records, Batch::default())
+    let commit = async |partition: Partition, records: &[NewRecord]| {
+        engines.journal.commit(partition, Turn::first(term), records, &Batch::default()).await
     };
     let record = |bytes: usize| NewRecord { id: 1, payload: Bytes::from(vec![0; bytes]) };
-    refused("a partition that is not there", || commit(beyond, Vec::new())).await;
-    refused("a large record", || commit(P, vec![record(VALUE_BYTES_MAX + 1)])).await;
-    refused("many records", || commit(P, vec![record(0); Batch::ROWS_MAX + 1])).await;
+    let (large, many) = ([record(VALUE_BYTES_MAX + 1)], vec![record(0); Batch::ROWS_MAX + 1]);
+    refused("a partition that is not there", || commit(beyond, &[])).await;
+    refused("a large record", || commit(P, &large)).await;
+    refused("many records", || commit(P, &many)).await;
     assert_eq!(read_all(&engines).await, Vec::new());
 }

@@ -132,7 +132,8 @@ fn serve(store: &Store, (disk, own): Room<'_>, requests: &mut mpsc::Receiver<Req
     let mut groups: u64 = 0;
     while let Some(first) = requests.blocking_recv() {
         let mut group = gather(first, requests);
-        if let Some(free_bytes) = disk.lacks() {
+        let bytes = group.iter().map(|request| request.bytes as u64).sum();
+        if let Some(free_bytes) = disk.lacks(bytes) {
             group = without_room(group, own, free_bytes);
         }
         commit(store, group)?;

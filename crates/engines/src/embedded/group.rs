@@ -196,6 +196,7 @@ impl<'a> Group<'a> {
     }
 
     fn write(&mut self, rows: Vec<StoredRow>) -> Result<(), EngineError> {
+        self.rows.reserve(rows.len());
         for StoredRow { key, cell, version } in rows {
             if version > 0
                 && let Some(stored) = self.stored(&key)?

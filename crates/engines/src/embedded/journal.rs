@@ -83,16 +83,15 @@ impl Journal for Embedded {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
         check_partition(partition, self.partitions())?;
-        let bytes = check_write(&records, &rows)?;
-        let family = self.families.of_commit(partition, &rows)?;
+        let bytes = check_write(records, rows)?;
+        let family = self.families.of_commit(partition, rows)?;
         let appended_ms = records.last().map_or(0, |last| unix_ms_of(last.id));
         let stored = records.iter().map(|record| (record.id, Slice::from(record.payload.as_ref()))).collect();
-        let work = Work::Commit { partition, turn, records: stored, rows: tables::stored_rows(&rows) };
-        drop((records, rows));
+        let work = Work::Commit { partition, turn, records: stored, rows: tables::stored_rows(rows) };
         match self.door(family)?.submit(work, bytes).await? {
             Done::Appended(next) => Ok(Appended { next, appended_ms }),
             Done::Fenced => Err(EngineError::Fenced),

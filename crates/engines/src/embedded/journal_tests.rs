@@ -62,7 +62,7 @@ async fn records_of_before_claims_are_read_and_gone_on_from() {
             let NewTerm { term, next: position, .. } = engines.journal.claim(P, &claimant).await.unwrap();
             assert_eq!(position.last_id, if start == 0 { 0 } else { 99 + start });
             let new = NewRecord { id: 100 + start, payload: Bytes::from_static(b"new") };
-            engines.journal.commit(P, Turn::first(term), vec![new], Batch::default()).await.unwrap();
+            engines.journal.commit(P, Turn::first(term), &[new], &Batch::default()).await.unwrap();
             let (found, next) = read(&engines, position).await;
             assert_eq!(found, [(Some(100 + start), Bytes::from_static(b"new"))]);
             assert_eq!((next.term, next.last_id, next.number), (Some(term), 100 + start, 1));

@@ -164,7 +164,7 @@ impl Keeping {
         loop {
             self.pause(self.wait)?;
             self.wait = (self.wait * 2).min(self.place.settings.reopen_after * AGAIN_MAX);
-            if let Some(free_bytes) = self.place.shared.room.lacks() {
+            if let Some(free_bytes) = self.place.shared.room.lacks(0) {
                 tracing::debug!(free_bytes, "the store is not opened before there is room");
                 self.wait = self.place.settings.reopen_after;
                 continue;

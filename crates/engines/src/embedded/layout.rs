@@ -100,25 +100,33 @@ pub(super) struct StoredRow {
 }
 
 impl StoredRow {
-    pub(super) fn new(row: &RowWrite) -> Self {
-        let key = row_key(&row.key);
-        let cell = match (&row.value, row.version) {
-            (None, version) => cell(TAG_DELETED, Some(version), &[]),
-            (Some(value), 0) => cell(TAG_PLAIN, None, value),
-            (Some(value), version) => cell(TAG_VERSIONED, Some(version), value),
-        };
-        Self { key, cell, version: row.version }
+    /// Made in `buffer`, which all rows of a batch share: the store copies what it is given.
+    pub(super) fn new(row: &RowWrite, buffer: &mut Vec<u8>) -> Self {
+        put_key(&row.key, buffer);
+        let key = Slice::from(buffer.as_slice());
+        match (&row.value, row.version) {
+            (None, version) => put_cell(TAG_DELETED, Some(version), &[], buffer),
+            (Some(value), 0) => put_cell(TAG_PLAIN, None, value, buffer),
+            (Some(value), version) => put_cell(TAG_VERSIONED, Some(version), value, buffer),
+        }
+        Self { key, cell: Slice::from(buffer.as_slice()), version: row.version }
     }
 }
 
 fn cell(tag: u8, number: Option<u64>, value: &[u8]) -> Slice {
     let mut bytes = Vec::with_capacity(1 + NUMBER_BYTES + value.len());
+    put_cell(tag, number, value, &mut bytes);
+    Slice::from(bytes)
+}
+
+/// Makes a cell of `bytes`, whatever they were.
+fn put_cell(tag: u8, number: Option<u64>, value: &[u8], bytes: &mut Vec<u8>) {
+    bytes.clear();
     bytes.push(tag);
     if let Some(number) = number {
         bytes.extend_from_slice(&number.to_be_bytes());
     }
     bytes.extend_from_slice(value);
-    Slice::from(bytes)
 }
 
 /// Stands for a row that was removed and has no versions.
@@ -139,10 +147,14 @@ pub(super) fn unique_cell(token: u64, value: &[u8]) -> Slice {
 /// Bytes that all rows of a partition start with, and no other row. The partition key was checked to fit its length.
 pub(super) fn row_prefix(table: Table, partition: &[u8]) -> Vec<u8> {
     let mut prefix = Vec::with_capacity(2 + partition.len() + 32);
-    prefix.push(table.id);
-    prefix.push(u8::try_from(partition.len()).unwrap_or(u8::MAX));
-    prefix.extend_from_slice(partition);
+    put_prefix(table, partition, &mut prefix);
     prefix
+}
+
+fn put_prefix(table: Table, partition: &[u8], bytes: &mut Vec<u8>) {
+    bytes.push(table.id);
+    bytes.push(u8::try_from(partition.len()).unwrap_or(u8::MAX));
+    bytes.extend_from_slice(partition);
 }
 
 /// The number of the table that a stored row belongs to.
@@ -150,10 +162,18 @@ pub(super) fn table_of(key: &[u8]) -> Option<u8> {
     key.first().copied()
 }
 
-pub(super) fn row_key(key: &RowKey) -> Slice {
-    let mut bytes = row_prefix(key.table, &key.partition);
+/// Key of a row.
+pub(super) fn row_key(key: &RowKey) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(2 + key.partition.len() + key.clustering.len());
+    put_key(key, &mut bytes);
+    bytes
+}
+
+/// Makes the key of a row of `bytes`, whatever they were.
+fn put_key(key: &RowKey, bytes: &mut Vec<u8>) {
+    bytes.clear();
+    put_prefix(key.table, &key.partition, bytes);
     bytes.extend_from_slice(&key.clustering);
-    Slice::from(bytes)
 }
 
 /// Lowest and highest key of a scan.
@@ -340,7 +360,8 @@ mod tests {
     fn cells_mean_what_was_written() {
         let key = RowKey::single(TABLE, "p");
         let stored = |value: Option<&'static [u8]>, version| {
-            StoredRow::new(&RowWrite { key: key.clone(), value: value.map(Bytes::from_static), version }).cell
+            let row = RowWrite { key: key.clone(), value: value.map(Bytes::from_static), version };
+            StoredRow::new(&row, &mut Vec::new()).cell
         };
         assert_eq!(stored(None, 0), removed_cell());
         assert!(!is_live(&removed_cell()) && is_live(&stored(Some(b""), 7)));

@@ -33,7 +33,7 @@ async fn commit(engines: &Engines, partition: u16, table: Table) {
     let mut rows = Batch::default();
     rows.put(RowKey::single(table, "p"), "v");
     let record = NewRecord { id: claimed.next.last_id + 1, payload: "record".into() };
-    engines.journal.commit(partition, Turn::first(claimed.term), vec![record], rows).await.unwrap();
+    engines.journal.commit(partition, Turn::first(claimed.term), &[record], &rows).await.unwrap();
 }
 
 async fn has(engines: &Engines, partition: u16, table: Table) -> bool {

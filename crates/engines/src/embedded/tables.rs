@@ -21,6 +21,8 @@ use crate::ports::{Batch, EngineError, KeyRange, Order, Replaced, Row, RowKey, T
 const INLINE: Most = Most { dead: 1_024, live: 8_192 };
 /// Rows that a long scan passes in one turn: some tenths of a second.
 const TURN: Most = Most { dead: 262_144, live: 262_144 };
+/// Bytes for which there is room at once when a row is made: of most it is enough.
+const ROW_BYTES: usize = 1_024;
 
 // Reads use a snapshot, because plain reads of the store show a group while it is being applied: half a partition, or
 // a row whose record is not there yet.
@@ -69,7 +71,8 @@ impl Embedded {
 
 /// Rows of a batch in the store's bytes.
 pub(super) fn stored_rows(batch: &Batch) -> Vec<StoredRow> {
-    batch.rows.iter().map(StoredRow::new).collect()
+    let mut buffer = Vec::with_capacity(ROW_BYTES);
+    batch.rows.iter().map(|row| StoredRow::new(row, &mut buffer)).collect()
 }
 
 /// Long scans, which have passed [`INLINE`] rows: they go on in a blocking thread, a few at
@@ -169,7 +172,8 @@ impl Tables for Embedded {
         check_value(&value)?;
         let family = self.families.of_table(key.table);
         let value = self.to_store(&key, value)?;
-        let work = Work::InsertUnique { key: layout::row_key(&key), cell: layout::unique_cell(token, &value), token };
+        let cell = layout::unique_cell(token, &value);
+        let work = Work::InsertUnique { key: layout::row_key(&key).into(), cell, token };
         match self.door(family)?.submit(work, value.len()).await? {
             Done::Unique(Unique::Taken(value)) if self.pads.covers(key.table) => {
                 Ok(Unique::Taken(self.pads.mixed(&key, value)?))
@@ -184,7 +188,7 @@ impl Tables for Embedded {
         check_value(&value)?;
         self.pads.check(&key)?;
         let family = self.families.of_table(key.table);
-        let (key, cell) = (layout::row_key(&key), layout::unique_cell(new, &value));
+        let (key, cell) = (layout::row_key(&key).into(), layout::unique_cell(new, &value));
         let work = Work::ReplaceUnique { key, cell, held, new };
         match self.door(family)?.submit(work, value.len()).await? {
             Done::Replaced(replaced) => Ok(replaced),
@@ -194,7 +198,7 @@ impl Tables for Embedded {
 
     async fn release_unique(&self, key: &RowKey, token: u64) -> Result<(), EngineError> {
         check_row_key(key)?;
-        let work = Work::ReleaseUnique { key: layout::row_key(key), token };
+        let work = Work::ReleaseUnique { key: layout::row_key(key).into(), token };
         self.door(self.families.of_table(key.table))?.submit(work, 0).await?;
         if self.pads.covers(key.table) && self.value_now(key)?.is_none() {
             self.pads.shred(key)?;

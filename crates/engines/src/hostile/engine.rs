@@ -341,18 +341,18 @@ impl Journal for HostileEngine {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
         check_partition(partition, self.partitions)?;
-        check_write(&records, &rows)?;
-        self.families.of_commit(partition, &rows)?;
+        check_write(records, rows)?;
+        self.families.of_commit(partition, rows)?;
         self.pause().await;
         let (appended, parts) = {
             let mut world = self.enter()?;
-            let parts = torn(&mut world, rows);
+            let parts = torn(&mut world, rows.clone());
             let appended_ms = records.last().map_or(0, |last| world.clock_ms.unwrap_or_else(|| unix_ms_of(last.id)));
-            let (entries, call) = (Entry::of_call(turn, records), world.call(partition));
+            let (entries, call) = (Entry::of_call(turn, records.to_vec()), world.call(partition));
             match world.fate() {
                 Fate::Good => append_call(&mut world, call, turn, entries)?,
                 Fate::Unavailable => return Err(unavailable()),

@@ -129,16 +129,16 @@ impl Journal for Memory {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
         check_partition(partition, self.partitions)?;
-        check_write(&records, &rows)?;
-        self.families.of_commit(partition, &rows)?;
+        check_write(records, rows)?;
+        self.families.of_commit(partition, rows)?;
         let appended_ms = records.last().map_or(0, |last| unix_ms_of(last.id));
         let mut store = self.store.write();
-        let next = store.append_call(partition, turn, records)?;
-        store.apply(rows.rows);
+        let next = store.append_call(partition, turn, records.to_vec())?;
+        store.apply(rows.rows.clone());
         Ok(Appended { next, appended_ms })
     }
 

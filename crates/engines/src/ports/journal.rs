@@ -154,7 +154,8 @@ pub trait Journal: Send + Sync + 'static {
     /// or come later: the caller claims again, and again whenever it is [`Fenced`](EngineError::Fenced) by such a one.
     async fn claim(&self, partition: Partition, claimant: &Claimant) -> Result<NewTerm, EngineError>;
 
-    /// Appends `records` in order to `partition`, then writes `rows`; answers when all is durable.
+    /// Appends `records` in order to `partition`, then writes `rows`; answers when all is durable. Both are lent:
+    /// whoever calls again has them still, and nobody copies them for that.
     ///
     /// Refused with [`Fenced`](EngineError::Fenced) when the term is not the newest, when an earlier call of the term
     /// is missing, when its number was given before, or when an id is not above the last: then no reader ever sees any
@@ -172,8 +173,8 @@ pub trait Journal: Send + Sync + 'static {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError>;
 
     /// Records that count, from `from` on, oldest first, at most `limit` (and at most 8 MiB, but at least one if there

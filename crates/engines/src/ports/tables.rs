@@ -1,5 +1,7 @@
 //! Durable rows: the truth that every view is rebuilt from.
 
+use std::hash::{Hash, Hasher};
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -15,7 +17,7 @@ pub struct Table {
 }
 
 /// Address of a row: rows with the same table and partition are kept together, ordered by clustering key, bytewise.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowKey {
     /// The table.
     pub table: Table,
@@ -23,6 +25,15 @@ pub struct RowKey {
     pub partition: Bytes,
     /// Clustering key, 0 to 512 bytes; empty for one-row partitions.
     pub clustering: Bytes,
+}
+
+impl Hash for RowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The table's number tells as much as its name does.
+        self.table.id.hash(state);
+        self.partition.hash(state);
+        self.clustering.hash(state);
+    }
 }
 
 impl RowKey {

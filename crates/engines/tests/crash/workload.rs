@@ -178,11 +178,11 @@ async fn check_end(engines: &Engines, partition: Partition, end: Position) {
         }
         let record = NewRecord { id: u64::MAX, payload: Bytes::new() };
         let turn = Turn { term: Term(term.0 + other), number };
-        let answer = engines.journal.commit(partition, turn, vec![record], Batch::default()).await;
+        let answer = engines.journal.commit(partition, turn, &[record], &Batch::default()).await;
         assert!(matches!(answer, Err(EngineError::Fenced)), "{answer:?}");
     }
     let turn = Turn { term, number: end.number };
-    let next = engines.journal.commit(partition, turn, Vec::new(), Batch::default()).await.unwrap().next;
+    let next = engines.journal.commit(partition, turn, &[], &Batch::default()).await.unwrap().next;
     assert_eq!(next.last_id, end.last_id);
     assert_eq!((next.term, next.number), (end.term, end.number));
 }

@@ -87,8 +87,8 @@ impl JournalDelegate for Gate {
         &self,
         partition: Partition,
         turn: Turn,
-        records: Vec<NewRecord>,
-        rows: Batch,
+        records: &[NewRecord],
+        rows: &Batch,
     ) -> Result<Appended, EngineError> {
         if records.is_empty() {
             return self.inner.commit(partition, turn, records, rows).await;
@@ -112,8 +112,8 @@ impl JournalDelegate for Gate {
                 let other = Claimant { node: "another".to_owned(), is_import: false };
                 let term = self.inner.claim(partition, &other).await?.term;
                 if fate == Fate::Fenced {
-                    let foreign = vec![foreign(Id(last_id + 1))];
-                    self.inner.commit(partition, Turn::first(term), foreign, Batch::default()).await?;
+                    let foreign = [foreign(Id(last_id + 1))];
+                    self.inner.commit(partition, Turn::first(term), &foreign, &Batch::default()).await?;
                 }
                 commit.await
             }
