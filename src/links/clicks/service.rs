@@ -31,6 +31,7 @@ use super::sweep::{self, ClickBounds};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::limits::clicks::{CATCH_UP_LOOK_MS, CATCH_UP_MS, LANES_MAX};
+use crate::base::threads;
 use crate::config::{self, ClickForm};
 use crate::data::families;
 use crate::links::counting::{ClickSink, NobodyCounts, Totals};
@@ -109,9 +110,7 @@ pub struct OpenedClicks {
 }
 
 fn thread(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Handle::current();
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work));
-    spawned.map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))
+    threads::spawn(name, work).map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))
 }
 
 fn bounds_of(settings: &config::Links) -> ClickBounds {
