@@ -174,10 +174,11 @@ pub async fn open(
 
 fn open_spool(folder: PathBuf, settings: &config::Links) -> Result<Spool> {
     let lanes = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(LANES_MAX);
+    let shown = folder.display().to_string();
     let settings = SpoolSettings::new(folder, lanes, settings.spool_bytes_max);
     let draw = || getrandom::u64().unwrap_or_default();
     Spool::open(settings, Box::new(RealDisk), draw)
-        .map_err(|error| Error::Internal(format!("the spool of clicks: {error}")))
+        .map_err(|error| Error::Internal(format!("{shown}, where clicks wait for their log, cannot be used: {error}")))
 }
 
 fn reducer(settings: &config::Links, salts: Arc<Salts>) -> Reducer {
