@@ -27,6 +27,8 @@ fn below(folder: &Path, see: &mut impl FnMut(&Path, u32)) {
 #[test]
 fn a_start_that_is_refused_says_that_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
+    // An open one is warned of.
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
     let serve = || {
         let mut serve = fanfare();
         serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path());
