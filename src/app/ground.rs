@@ -72,7 +72,7 @@ pub(super) async fn ground(
     let (notified, trims) = mpsc::channel(limits::TRIM_QUEUE_MAX);
     let horizon = Horizon::default();
     let sessions = RealtimeSetup::new(RealtimeSettings::of(settings), secret, clock.clone(), horizon.clone())?;
-    let notices = NotificationFeeder::new(sessions.publisher());
+    let notices = NotificationFeeder::default();
     let live = live::listener(settings, &store, sessions.publisher());
     let told = Listeners { realtime: sessions.publisher(), notices: notices.clone(), notified };
     let group_after = settings.notifications.group_after as u64;

@@ -28,7 +28,7 @@ use crate::posts;
 use crate::posts::fold::PostFold;
 use crate::posts::listener::PostListener;
 use crate::posts::stream::PostProducer;
-use crate::realtime::{Delivery, Publisher, Track};
+use crate::realtime::{Delivery, Publisher};
 use crate::users::fold::AccountFold;
 use crate::users::listener::AccountListener;
 
@@ -41,22 +41,17 @@ pub(super) struct Listeners {
 
 impl Listener for Listeners {
     fn committed(&self, committed: &[Committed], horizon: Id) {
-        for (place, Committed { record, .. }) in committed.iter().enumerate() {
-            // With the last of them, and not before.
-            let upto = if place + 1 == committed.len() { horizon } else { Id(0) };
-            self.realtime.committed(record, upto);
-        }
-        for notified in committed.iter().flat_map(|one| notifications::fold::notified(&one.outcome)) {
-            self.notices.notified(&notified);
-            if notified.grew {
-                // A full queue drops the hint: the person's next notifications give another.
-                let _ = self.notified.try_send(notified);
-            }
+        let notified = || committed.iter().flat_map(|one| notifications::fold::notified(&one.outcome));
+        let items = notified().map(|one| (one.entry.id, self.notices.item(one)));
+        self.realtime.committed(committed, items, horizon);
+        for notified in notified().filter(|one| one.grew) {
+            // A full queue drops the hint: the person's next notifications give another.
+            let _ = self.notified.try_send(notified);
         }
     }
 
     fn settled(&self, horizon: Id) {
-        self.realtime.told(Track::Social, horizon);
+        self.realtime.moved_on(horizon);
     }
 }
 

@@ -38,6 +38,8 @@ struct Shared {
     id: AtomicU64,
     /// Horizon without what is held.
     records: AtomicU64,
+    /// Horizon that views were told of: they have not heard what burnt ids moved on.
+    told: AtomicU64,
     /// Told when the horizon moves on.
     moved: Notify,
     /// Held while views are told.
@@ -67,6 +69,8 @@ struct UnderWay {
     top: Id,
     /// The last ids that were settled of each partition, where other nodes own some: there no mint knows what comes.
     lasts: Vec<(Partition, Id)>,
+    /// Partitions of which what follows is told no further.
+    untold: Vec<Partition>,
     /// The highest id of a record there that is more than a sign of life.
     news: Id,
     #[cfg(test)]
@@ -104,6 +108,14 @@ impl UnderWay {
 }
 
 impl Horizon {
+    /// A horizon that stands at `id`.
+    #[cfg(test)]
+    pub(crate) fn at(id: Id) -> Self {
+        let horizon = Self::default();
+        horizon.reach(Reach { records: id, all: id });
+        horizon
+    }
+
     /// The horizon now, moved on with time where nothing is on its way. What is read after this call has all that is at
     /// or below the answer.
     #[must_use]
@@ -115,7 +127,7 @@ impl Horizon {
         if let Some(mint) = self.0.mint.get()
             && let Some(burnt) = mint.burn_to_now(self.reached(), quiet)
         {
-            self.reach(Reach { records: burnt, all: burnt });
+            self.pass(Reach { records: burnt, all: burnt });
             if !mint.is_reserved() {
                 self.0.wants_more.notify_one();
             }
@@ -217,10 +229,11 @@ impl Horizon {
         (behind.map(|(partition, _)| *partition).collect(), under_way.news)
     }
 
-    /// Whether nothing that has an id is on its way.
+    /// Whether nothing that has an id is on its way, and views know it.
     pub(super) fn is_quiet(&self) -> bool {
         let under_way = self.0.under_way.lock();
-        under_way.groups.is_empty() && under_way.held.is_empty()
+        let is_told = self.0.told.load(Ordering::Acquire) >= under_way.top.0;
+        under_way.groups.is_empty() && under_way.held.is_empty() && is_told
     }
 
     /// The horizon of what is answered: up to here records are settled.
@@ -230,7 +243,16 @@ impl Horizon {
 
     /// Something follows from the records `first` to `last` of `partition`, which are being settled.
     pub(super) fn hold(&self, partition: Partition, (first, last): (Id, Id)) {
-        self.0.under_way.lock().held.push(HeldRecords { partition, first, last });
+        let mut under_way = self.0.under_way.lock();
+        if !under_way.untold.contains(&partition) {
+            under_way.held.push(HeldRecords { partition, first, last });
+        }
+    }
+
+    /// A partition of which nothing more is told before a restart: nobody waits for what follows from its records.
+    pub(super) fn let_go(&self, partition: Partition) {
+        self.0.under_way.lock().untold.push(partition);
+        self.release(partition, Id(u64::MAX));
     }
 
     /// Everything that follows from records of `partition` up to `upto` is settled.
@@ -322,7 +344,12 @@ impl Horizon {
     }
 
     /// Views have heard of everything up to there.
-    pub(super) fn reach(&self, Reach { records, all }: Reach) {
+    pub(super) fn reach(&self, reach: Reach) {
+        self.0.told.fetch_max(reach.all.0, Ordering::AcqRel);
+        self.pass(reach);
+    }
+
+    fn pass(&self, Reach { records, all }: Reach) {
         self.0.records.fetch_max(records.0, Ordering::AcqRel);
         self.0.id.fetch_max(all.0, Ordering::AcqRel);
         self.0.moved.notify_waiters();
@@ -357,12 +384,13 @@ impl Horizon {
         self.reach(reach);
     }
 
-    /// Views hear of it if it is news.
-    fn tell_views(&self, reach: Reach) {
-        if reach.all > self.reached()
+    /// Views hear of it if it is news to them.
+    fn tell_views(&self, Reach { all, .. }: Reach) {
+        if all.0 > self.0.told.load(Ordering::Acquire)
             && let Some(views) = self.0.views.get()
         {
-            views(reach.all);
+            views(all);
+            self.0.told.fetch_max(all.0, Ordering::AcqRel);
         }
     }
 

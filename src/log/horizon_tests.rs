@@ -123,6 +123,57 @@ async fn views_hear_how_far_it_is_when_what_held_it_back_is_through_or_told() {
     assert_eq!(heard.load(Ordering::SeqCst), source.0);
 }
 
+/// A group that held it back is through, and views are about to hear so. Moved on by the time in between, it would be
+/// above what they show, and they would not hear of it.
+#[tokio::test]
+async fn time_does_not_move_it_past_what_views_are_still_to_be_told_of() {
+    let clock = Clock::by_hand(EPOCH_MS + 1_000_000);
+    let (mint, horizon) = opened(&clock).await;
+    let heard = Arc::new(AtomicU64::new(0));
+    let hears = Arc::clone(&heard);
+    horizon.tells(move |upto| hears.store(upto.0, Ordering::SeqCst));
+    let number = |partition| {
+        mint.number(partition, |next| {
+            let first = next(None);
+            horizon.numbered(partition, first);
+            first
+        })
+    };
+    let (slow, other) = (Partition(3), Partition(4));
+    let (held, shown) = (number(slow), number(other));
+    horizon.reach(horizon.with(other, shown));
+    horizon.through(other, shown);
+    horizon.0.under_way.lock().groups.retain(|(_, first)| *first != held);
+    clock.set(clock.now_ms() + 50);
+    assert!(horizon.now() < held);
+    horizon.through(slow, held);
+    assert_eq!(heard.load(Ordering::SeqCst), shown.0);
+    assert!(horizon.now() > shown);
+}
+
+/// A log that cannot be read goes on.
+#[tokio::test]
+async fn a_partition_of_which_nothing_more_is_told_holds_nothing_back() {
+    let clock = Clock::by_hand(EPOCH_MS + 1_000_000);
+    let (mint, horizon) = opened(&clock).await;
+    let settle = || {
+        let id = mint.number(P, |next| {
+            let first = next(None);
+            horizon.numbered(P, first);
+            first
+        });
+        horizon.hold(P, (id, id));
+        horizon.reach(horizon.with(P, id));
+        horizon.through(P, id);
+        id
+    };
+    let before = settle();
+    assert!(horizon.reached() < before);
+    horizon.let_go(P);
+    assert_eq!(horizon.reached(), before);
+    assert_eq!(settle(), horizon.reached(), "nor does what comes after");
+}
+
 /// A page of the log may end within a group: what follows from the rest of it is not told then.
 #[tokio::test]
 async fn what_follows_from_a_part_of_a_group_lets_go_of_that_part_alone() {

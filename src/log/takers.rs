@@ -170,7 +170,7 @@ impl Taker {
         loop {
             if let Err(error) = self.catch_up().await {
                 tracing::error!(partition = self.partition.0, %error, "what follows is told no further");
-                self.around.log.horizon().release(self.partition, Id(u64::MAX));
+                self.around.log.horizon().let_go(self.partition);
                 return;
             }
             self.settled.changed().await;

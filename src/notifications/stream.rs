@@ -20,15 +20,14 @@ use crate::markers::Markers;
 use crate::posts::stream::shared_json;
 use crate::posts::view::Views;
 use crate::posts::visibility::{Absence, Shown};
-use crate::realtime::{Deliver, Durable, Frame, Missed, PersonalItem, Publisher, Source};
+use crate::realtime::{Deliver, Durable, Frame, ItemMaker, Missed, PersonalItem, Source};
 
 /// Types of frames of this stream.
 pub const TYPES: &[&str] = &["notification"];
 
-/// Hands notifications to sessions as they come.
-#[derive(Clone)]
+/// Makes items of notifications, for sessions.
+#[derive(Clone, Default)]
 pub struct NotificationFeeder {
-    publisher: Publisher,
     /// Made when the services are there; before that nobody is connected. Weak, for the owner owns whoever hears of
     /// its records, and ends when no service holds it any more.
     stream: Arc<OnceLock<Weak<NotificationStream>>>,
@@ -67,12 +66,6 @@ struct NotificationData<'a> {
 }
 
 impl NotificationFeeder {
-    /// Hands over to `publisher`, once [`open`](Self::open) has been called.
-    #[must_use]
-    pub fn new(publisher: Publisher) -> Self {
-        Self { publisher, stream: Arc::default() }
-    }
-
     /// The source, with which notifications are rendered from now on.
     pub fn open(&self, core: Core, views: Views, markers: Markers) -> Arc<NotificationStream> {
         let news = News::new(core.clone(), views.clone());
@@ -82,12 +75,13 @@ impl NotificationFeeder {
         stream
     }
 
-    /// Somebody got a notification. Never waits.
-    pub fn notified(&self, notified: &Notified) {
-        if let Some(stream) = self.stream.get().and_then(Weak::upgrade) {
-            let notice = Notice { stream, notified: notified.clone() };
-            self.publisher.deliver(Deliver::personal(notified.user, Stream::Notifications, Arc::new(notice)));
-        }
+    /// Item of a notification that somebody got.
+    pub fn item(&self, notified: Notified) -> ItemMaker {
+        let stream = Arc::clone(&self.stream);
+        Box::new(move || {
+            let (user, stream) = (notified.user, stream.get().and_then(Weak::upgrade)?);
+            Some(Deliver::personal(user, Stream::Notifications, Arc::new(Notice { stream, notified })))
+        })
     }
 }
 

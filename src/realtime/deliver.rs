@@ -170,7 +170,7 @@ pub enum Output {
 /// A product whose news follow from records.
 pub trait Producer: Send + Sync + 'static {
     /// Appends the consequences of `record`, which is durable. Called on the dispatcher's thread in the order
-    /// of commits: no I/O, no waiting.
+    /// of ids: no I/O, no waiting.
     fn produce(&self, record: &Record, out: &mut Vec<Output>);
 }
 

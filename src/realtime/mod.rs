@@ -8,8 +8,8 @@
 //! back with its `cursor`. `presence` knows who is online. `clients` answers what clients send, also where another node
 //! decides about it (`elsewhere`).
 //!
-//! Pure: `announced`, `bulk`, `cursor`, `deliver`, `frame`, `lanes`, `loss`, `presence`, `session`, `wheel`, `wire`,
-//! `dispatch::outbox`, `dispatch::readers`, `dispatch::watchers`.
+//! Pure: `announced`, `bulk`, `cursor`, `deliver`, `frame`, `news_queue`, `lanes`, `loss`, `presence`, `session`,
+//! `wheel`, `wire`, `dispatch::outbox`, `dispatch::readers`, `dispatch::watchers`.
 
 mod announced;
 mod attach;
@@ -27,6 +27,7 @@ pub mod http;
 mod lanes;
 mod loss;
 mod meter;
+mod news_queue;
 mod poll;
 mod presence;
 mod service;
@@ -56,7 +57,7 @@ pub use frame::{Durable, Frame};
 pub use service::{Realtime, TYPES, ping, watch};
 pub use session::SessionId;
 pub use settings::RealtimeSettings;
-pub use signals::BulkJob;
+pub use signals::{BulkJob, ItemMaker};
 pub use source::{BulkJobs, BulkSource, CurrentValues, FolloweeSource, Missed, Source};
 pub use start::{Publisher, RealtimeSetup, RealtimeThreads, Streams};
 pub use tracks::Track;

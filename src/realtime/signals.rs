@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use fanfare_protocol::{ClientFrame, Id, RealtimeSession, Stream};
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::attach::Attach;
@@ -15,6 +16,7 @@ use super::deliver::{Deliver, ItemRef};
 use super::elsewhere::OtherNodes;
 use super::frame::Frame;
 use super::loss::Loss;
+use super::news_queue::NewsQueue;
 use super::session::SessionId;
 use super::settings::RealtimeSettings;
 use super::source::Replay;
@@ -48,6 +50,17 @@ pub enum Signal {
     /// Time has passed.
     Tick,
 }
+
+/// News of a record, which waits for its turn.
+pub enum RecordNews {
+    /// The record.
+    Record(Arc<Record>),
+    /// An item that it gives.
+    Item(ItemMaker),
+}
+
+/// Maker of an item when it is its turn; of none where nobody is there to render it.
+pub type ItemMaker = Box<dyn FnOnce() -> Option<Deliver> + Send>;
 
 /// Commands to a shard.
 #[derive(Debug)]
@@ -262,6 +275,8 @@ pub struct SharedState {
     pub boot: u16,
     /// Progress of each family of records.
     pub tracks: Tracks,
+    /// News of records above the horizon.
+    pub news: Mutex<NewsQueue<RecordNews>>,
     /// A commit found no room on its way to the dispatcher.
     pub overflowed: AtomicBool,
     /// Sessions of all shards that are not closing.

@@ -22,12 +22,15 @@ use super::dispatch::{Dispatcher, Parts, RenderJob};
 use super::elsewhere::{FrameElsewhere, Hop, PassingFrame};
 use super::ended_tokens::{EndedTokens, SessionCloser};
 use super::frame::Frame;
+use super::news_queue::{Due, NewsQueue};
 use super::presence::PresenceTable;
 use super::service::{Inner, Realtime};
 use super::session::SessionId;
 use super::settings::RealtimeSettings;
 use super::shard::Shard;
-use super::signals::{BulkJob, Command, FromClient, Mark, SessionFilter, ShardHandle, SharedState, Signal};
+use super::signals::{
+    BulkJob, Command, FromClient, ItemMaker, Mark, RecordNews, SessionFilter, ShardHandle, SharedState, Signal,
+};
 use super::source::{BulkJobs, BulkSource, CurrentValues, FolloweeSource, Source, Sources};
 use super::tracks::{Track, Tracks};
 use super::under_way::UnderWay;
@@ -35,13 +38,13 @@ use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::fair::Paces;
 use crate::base::limits::realtime::{
-    BULK_RENDERING_MAX, CLIENT_FRAMES_BYTES_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, PACED_MAX, RENDER_QUEUE_MAX,
-    RENDERERS, RENDERERS_OF_GROUPS, SEND_FRAMES_MAX, SIGNALS_MAX,
+    BULK_RENDERING_MAX, CLIENT_FRAMES_BYTES_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, NEWS_MAX, PACED_MAX,
+    RENDER_QUEUE_MAX, RENDERERS, RENDERERS_OF_GROUPS, SEND_FRAMES_MAX, SIGNALS_MAX,
 };
 use crate::base::threads;
 use crate::log::core::Core;
-use crate::log::events::Record;
 use crate::log::horizon::Horizon;
+use crate::log::product::Committed;
 
 /// Renderers of what is urgent, then those of groups.
 const ALL_RENDERERS: usize = RENDERERS + RENDERERS_OF_GROUPS;
@@ -53,11 +56,50 @@ const TICK: Duration = Duration::from_millis(100);
 pub struct Publisher(Arc<SharedState>);
 
 impl Publisher {
-    /// A record is durable, and the store and the feed know it; with it, all up to `upto` has come. Never waits.
-    pub fn committed(&self, record: &Arc<Record>, upto: Id) {
-        self.0.tracks.committed(Track::Social, record.id);
-        let mark = self.0.tracks.told(Track::Social, upto);
-        self.signal(Signal::Committed(Arc::clone(record), mark));
+    /// Records of people are durable, and the store and the feed know them: whoever is connected hears of them, and of
+    /// the `items` that they give, each with its key, in the order of keys as the `horizon` comes to them. Never waits.
+    pub fn committed(&self, committed: &[Committed], items: impl Iterator<Item = (Id, ItemMaker)>, horizon: Id) {
+        let mut news = self.0.news.lock();
+        for Committed { record, .. } in committed {
+            news.add(record.id, RecordNews::Record(Arc::clone(record)));
+        }
+        items.for_each(|(key, item)| news.add(key, RecordNews::Item(item)));
+        self.hand_out(&mut news, horizon);
+    }
+
+    /// The horizon of people has come to `horizon`, and nothing was committed with it. Never waits.
+    pub fn moved_on(&self, horizon: Id) {
+        self.hand_out(&mut self.0.news.lock(), horizon);
+    }
+
+    fn hand_out(&self, news: &mut NewsQueue<RecordNews>, horizon: Id) {
+        let (track, tracks) = (Track::Social, &self.0.tracks);
+        let Due { items, passed_shed } = news.take(horizon);
+        if passed_shed {
+            // As where a commit finds no room: this is told to nobody, and no watermark passes it until sessions are
+            // asked to come back. They find it in the rows.
+            tracks.committed(track, horizon);
+            let _ = tracks.told(track, horizon);
+            self.lost_track();
+        }
+        let (last, mut is_marked) = (items.len().saturating_sub(1), false);
+        for (place, (_, one)) in items.into_iter().enumerate() {
+            match one {
+                RecordNews::Record(record) => {
+                    tracks.committed(track, record.id);
+                    is_marked = place == last;
+                    // With the last of them, and not before.
+                    let mark = tracks.told(track, if is_marked { horizon } else { Id(0) });
+                    self.signal(Signal::Committed(record, mark));
+                }
+                RecordNews::Item(make) => make().into_iter().for_each(|deliver| self.deliver(deliver)),
+            }
+        }
+        if !is_marked {
+            self.told(track, horizon);
+        }
+        // Last: what is not held any more is told by now.
+        tracks.hold(track, news.low());
     }
 
     /// A record of another family is durable, and what it means for who is connected is handed in next.
@@ -162,6 +204,7 @@ impl RealtimeSetup {
             clock,
             tracks: Tracks::new(ALL_RENDERERS, horizon),
             boot: getrandom::u32().unwrap_or_default() as u16,
+            news: Mutex::new(NewsQueue::new(NEWS_MAX)),
             overflowed: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),

@@ -1,4 +1,5 @@
 //! The dispatcher before a shard that takes nothing: it goes on, sheds what is not urgent at its bounds, and says so.
+//! News of records before it: in the order of ids, however many partitions settle them.
 
 use std::collections::BTreeSet;
 
@@ -11,6 +12,8 @@ use crate::base::limits::realtime::{
     AUDIENCE_SLICE, BACKLOG_MAX, COMMANDS_MAX, COMMANDS_RESERVED, OUTBOX_MAX, POSTED_MAX,
 };
 use crate::config::Settings;
+use crate::log::events::{Event, Record};
+use crate::log::outcome::Outcome;
 use crate::realtime::deliver::{Audience, ItemRef};
 use crate::realtime::frame::{Durable, Frame};
 use crate::realtime::session::SessionId;
@@ -43,9 +46,7 @@ struct World {
 
 impl World {
     async fn new(readers: usize) -> Self {
-        let settings = RealtimeSettings { shards: 1, ..RealtimeSettings::of(&Settings::default()) };
-        let setup = RealtimeSetup::new(settings, b"secret", Clock::system(), Horizon::default()).unwrap();
-        let RealtimeSetup { shared, mut shards, handles, signals, .. } = setup;
+        let RealtimeSetup { shared, mut shards, handles, signals, .. } = setup();
         let dispatcher = Dispatcher::new(Parts {
             shared: Arc::clone(&shared),
             shards: handles,
@@ -170,4 +171,80 @@ async fn an_item_that_is_shed_counts_once_for_a_large_audience() {
             told += sessions.len();
         }
     }
+}
+
+fn setup() -> RealtimeSetup {
+    let settings = RealtimeSettings { shards: 1, ..RealtimeSettings::of(&Settings::default()) };
+    RealtimeSetup::new(settings, b"secret", Clock::system(), Horizon::default()).unwrap()
+}
+
+fn records(ids: impl IntoIterator<Item = u64>) -> Vec<Committed> {
+    let record = |id| {
+        let record = Record { id: Id(id), event: Event::Operated, idempotency: None, import_line: None, audit: None };
+        Committed { record: Arc::new(record), outcome: Outcome::default() }
+    };
+    ids.into_iter().map(record).collect()
+}
+
+/// A notification whose key is the id of what it follows from, in another partition.
+fn notice(key: u64) -> (Id, ItemMaker) {
+    let make = move || {
+        let frame = Frame::durable("notification", Durable::one(Stream::Notifications, Id(key)), 0, &());
+        Some(Deliver::frame(Audience::People(smallvec![ANN]), frame))
+    };
+    (Id(key), Box::new(make))
+}
+
+/// Keys of what the dispatcher is told, and the mark that comes last.
+fn told(setup: &mut RealtimeSetup) -> (Vec<u64>, Option<Mark>) {
+    let (mut keys, mut last) = (Vec::new(), None);
+    while let Ok(signal) = setup.signals.try_recv() {
+        match signal {
+            Signal::Committed(record, mark) => {
+                keys.push(record.id.0);
+                last = Some(mark);
+            }
+            Signal::Deliver { deliver: Deliver { item: crate::realtime::Item::Frame(frame), .. }, .. } => {
+                keys.extend(frame.items().unwrap().ids.iter().map(|id| id.0));
+            }
+            Signal::Told { mark, .. } => last = Some(mark),
+            other => panic!("{other:?}"),
+        }
+    }
+    (keys, last)
+}
+
+#[tokio::test]
+async fn news_of_several_partitions_come_in_the_order_of_ids_as_the_horizon_comes_to_them() {
+    let mut setup = setup();
+    let publisher = setup.publisher();
+    publisher.committed(&records([5, 8]), std::iter::empty(), Id(6));
+    let (keys, mark) = told(&mut setup);
+    assert_eq!((keys, mark.map(|mark| mark.upto)), (vec![5], Some(Id(6))), "7 is on its way elsewhere");
+    publisher.committed(&records([10]), [notice(8)].into_iter(), Id(6));
+    assert!(told(&mut setup).0.is_empty());
+    assert_eq!(setup.shared.committed()[Track::Social as usize], Id(5), "a reading ends below what is to be pushed");
+    publisher.committed(&records([7, 9]), std::iter::empty(), Id(9));
+    let (keys, mark) = told(&mut setup);
+    assert_eq!((keys, mark.map(|mark| mark.upto)), (vec![7, 8, 8, 9], Some(Id(9))));
+    publisher.moved_on(Id(12));
+    let (keys, mark) = told(&mut setup);
+    assert_eq!((keys, mark.map(|mark| mark.upto)), (vec![10], Some(Id(12))));
+}
+
+/// Of a partition without an owner the horizon waits for very long.
+#[tokio::test]
+async fn sessions_come_back_for_news_that_were_too_many_to_be_kept() {
+    let mut setup = setup();
+    let (publisher, many) = (setup.publisher(), NEWS_MAX as u64);
+    publisher.committed(&records(100..=100 + many), std::iter::empty(), Id(50));
+    publisher.committed(&records([60_000]), std::iter::empty(), Id(50));
+    assert!(told(&mut setup).0.is_empty() && !setup.shared.overflowed.load(Ordering::Acquire));
+    publisher.moved_on(Id(70_000));
+    assert!(setup.shared.overflowed.load(Ordering::Acquire));
+    assert_eq!(setup.shared.committed()[Track::Social as usize], Id(70_000), "they find all of it in the rows");
+    let (keys, mark) = told(&mut setup);
+    let numbers = mark.map(|mark| (mark.number, mark.upto));
+    // What nobody was told of has a number too: until sessions are asked to come back, no watermark passes it.
+    assert_eq!((keys, numbers), (vec![60_000], Some((4, Id(70_000)))));
 }

@@ -51,6 +51,8 @@ struct State {
     committed: AtomicU64,
     /// Number of what was told last: [`Progress`] reaches it when all of it has been passed on.
     number: AtomicU64,
+    /// The lowest id of what was heard of and is not told yet.
+    held: AtomicU64,
     progress: Progress,
 }
 
@@ -65,6 +67,7 @@ impl Tracks {
             horizon: OnceLock::new(),
             committed: AtomicU64::new(0),
             number: AtomicU64::new(0),
+            held: AtomicU64::new(u64::MAX),
             progress: Progress::new(renderers, Id(0)),
         };
         let tracks = Self(Track::ALL.map(state));
@@ -110,6 +113,12 @@ impl Tracks {
         Mark { number: self.state(track).number.fetch_add(1, Ordering::AcqRel) + 1, upto }
     }
 
+    /// From `low` on nothing was told yet of what was heard of. To be said after what comes before was told, and before
+    /// the horizon comes to it.
+    pub fn hold(&self, track: Track, low: Option<Id>) {
+        self.state(track).held.store(low.map_or(u64::MAX, |low| low.0), Ordering::Release);
+    }
+
     /// A part has passed everything up to these marks on.
     pub fn reached(&self, part: usize, each: TrackMarks) {
         for (state, mark) in self.0.iter().zip(each) {
@@ -128,12 +137,32 @@ impl Tracks {
     pub fn in_inbox(&self, is_asked: bool) -> Each {
         Track::ALL.map(|track| {
             let state = self.state(track);
-            // First: what it covers is told by now.
+            // First: what it covers is told by now, or held.
             let ask = |horizon: &Horizon| if is_asked { horizon.now() } else { horizon.reached() };
             let horizon = self.horizon(track).map_or(Id(0), ask);
+            let horizon = horizon.min(Id(state.held.load(Ordering::Acquire).saturating_sub(1)));
             let came = state.number.load(Ordering::Acquire);
             let progress = state.progress.slowest();
             if progress.number >= came { horizon } else { progress.upto.min(horizon) }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watermarks_stay_below_what_was_heard_of_and_is_not_told() {
+        let tracks = Tracks::new(1, Horizon::at(Id(9)));
+        let social = |tracks: &Tracks| tracks.in_inbox(true)[Track::Social as usize];
+        assert_eq!(social(&tracks), Id(9));
+        tracks.hold(Track::Social, Some(Id(7)));
+        assert_eq!(social(&tracks), Id(6));
+        let mark = tracks.told(Track::Social, Id(9));
+        tracks.hold(Track::Social, None);
+        assert_eq!(social(&tracks), Id(0), "it is on its way");
+        (0..2).for_each(|part| tracks.reached_in(Track::Social, part, mark));
+        assert_eq!(social(&tracks), Id(9));
     }
 }

@@ -96,7 +96,9 @@ impl Run {
     async fn begin(seed: u64) -> Self {
         let kind = Kind::of(seed);
         let mut dice = Random::new(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
-        let server = if kind == Kind::Kill { Server::apart().await } else { Server::inside().await };
+        let partitions = partitions(seed);
+        let server =
+            if kind == Kind::Kill { Server::apart(partitions).await } else { Server::inside(partitions).await };
         let (mut people, mut tokens) = (Vec::new(), Vec::new());
         for number in 0..PEOPLE {
             let (id, token) = server.person(&format!("p{number}")).await;
@@ -370,7 +372,9 @@ impl Run {
 
     fn fail(&self, what: &str, breaches: &[String]) -> ! {
         let history = self.history.lock();
-        panic!("seed {} ({:?}), {what}:\n{}\n\nhistory:\n{history}", self.seed, self.kind, breaches.join("\n"));
+        let (seed, kind, breaches) = (self.seed, self.kind, breaches.join("\n"));
+        let partitions = partitions(seed);
+        panic!("seed {seed} ({kind:?}, {partitions} partitions), {what}:\n{breaches}\n\nhistory:\n{history}");
     }
 
     /// Makes one more post of everybody, which comes after everything; then the server is asked, and all must agree.
@@ -426,6 +430,12 @@ impl Run {
         let mut history = self.history.lock();
         (history.notifications, history.feeds) = (notifications, feeds);
     }
+}
+
+/// Partitions of people that the server has: what is asked for, or in every third history several.
+fn partitions(seed: u64) -> u16 {
+    let asked = std::env::var("FANFARE_TEST_PARTITIONS").ok().and_then(|count| count.parse().ok());
+    asked.unwrap_or(if seed % 3 == 2 { 3 } else { 1 })
 }
 
 /// Mostly all, sometimes one or two.

@@ -21,20 +21,21 @@ const ENVIRONMENT: [(&str, &str); 6] = [
 
 pub enum Server {
     Inside(Box<World>),
-    Apart { folder: tempfile::TempDir, process: Option<Box<Process>> },
+    Apart { folder: tempfile::TempDir, partitions: u16, process: Option<Box<Process>> },
 }
 
-/// Starts a server in a process of its own, with as many partitions as those of this process have.
-async fn serve(folder: &Path) -> Option<Box<Process>> {
-    let partitions = std::env::var("FANFARE_TEST_PARTITIONS").ok();
-    let more = partitions.as_deref().map(|count| ("FANFARE__CLUSTER__PARTITIONS", count));
-    let settings: Vec<(&str, &str)> = ENVIRONMENT.into_iter().chain(more).collect();
+/// Starts a server in a process of its own, over a folder with so many partitions of people.
+async fn serve(folder: &Path, partitions: u16) -> Option<Box<Process>> {
+    let count = partitions.to_string();
+    let more = ("FANFARE__CLUSTER__PARTITIONS", count.as_str());
+    let settings: Vec<(&str, &str)> = ENVIRONMENT.into_iter().chain([more]).collect();
     Some(Box::new(Process::serve(folder, &settings).await))
 }
 
 impl Server {
-    pub async fn inside() -> Self {
+    pub async fn inside(partitions: u16) -> Self {
         let world = World::with(|settings| {
+            settings.cluster.partitions = partitions;
             let realtime = &mut settings.realtime;
             (realtime.heartbeat_s, realtime.bulk_delay_ms, realtime.drain_spread_s) = (1, 20, 0);
             (realtime.sessions_per_user_max, realtime.session_bytes_max) = (1_000, 16 << 10);
@@ -42,10 +43,10 @@ impl Server {
         Self::Inside(Box::new(world.await))
     }
 
-    pub async fn apart() -> Self {
+    pub async fn apart(partitions: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let process = serve(folder.path()).await;
-        Self::Apart { folder, process }
+        let process = serve(folder.path(), partitions).await;
+        Self::Apart { folder, partitions, process }
     }
 
     /// A caller without a token; `None` while the server is down.
@@ -81,13 +82,13 @@ impl Server {
     pub async fn restart(&mut self) {
         match self {
             Self::Inside(world) => world.restart(&mut []).await,
-            Self::Apart { folder, process } => {
+            Self::Apart { folder, partitions, process } => {
                 if let Some(running) = process {
                     running.tell_to_end();
                     running.ended().await;
                 }
                 *process = None;
-                *process = serve(folder.path()).await;
+                *process = serve(folder.path(), *partitions).await;
             }
         }
     }

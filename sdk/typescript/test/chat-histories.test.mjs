@@ -53,6 +53,7 @@ class Life {
     if (roll < 0.66 && message) return server.recall(conversation, message, world.chance(0.5) ? message.sender : other);
     if (roll < 0.8 && message) return server.react(conversation, message, world.pick(here), world.pick(EMOJI));
     if (roll < 0.88) return server.mark(conversation, world.pick(here), world.chance(0.5) ? "read" : "delivered", conversation.messages.length);
+    if (roll < 0.89) return conversation.members.get(me).here && server.hide(conversation, me);
     if (roll < 0.9) return server.personal(conversation, me, { pinned: world.chance(0.5), draft: `draft ${this.written}` });
     if (conversation.kind === "direct") return server.make("group", other, [me], `new ${this.written}`);
     if (roll < 0.94) return server.rename(conversation, other, `title ${this.written}`);

@@ -284,6 +284,24 @@ test("what one device hides goes from the others too, until something new comes;
   assert.deepEqual(words(tab, w.id).slice(-1), ["again"]);
 });
 
+test("a hidden conversation that is looked at comes back with a message that was read behind a lost frame", async () => {
+  const w = world();
+  const tab = await w.tab();
+  w.says("hello");
+  await w.clock.pass(1_000);
+  tab.chat.open(w.id);
+  w.server.hide(w.talk, w.me);
+  await w.clock.pass(2_000);
+  assert.equal(tab.chat.conversation(w.id).hidden, true);
+  w.faults = { ...NO_FAULTS, dropped: 1 };
+  w.says("lost");
+  w.faults = NO_FAULTS;
+  w.says("behind it");
+  await w.clock.pass(5_000);
+  assert.deepEqual(words(tab, w.id), ["hello", "lost", "behind it"]);
+  assert.equal(tab.chat.conversation(w.id).hidden ?? false, false);
+});
+
 test("the unread number follows messages, reading here, and reading elsewhere", async () => {
   const w = world();
   const tab = await w.tab();

@@ -345,6 +345,9 @@ pub mod realtime {
     /// Signals (commits, sessions that come and go) that wait for the dispatcher. A commit that finds no room is
     /// dropped, and every session is told to read anew.
     pub const SIGNALS_MAX: usize = 65_536;
+    /// News of records that wait for the horizon where people have several partitions. Beyond it they are dropped, and
+    /// every session is asked to come back once the horizon has passed them.
+    pub const NEWS_MAX: usize = 16_384;
     /// Commands that wait for a shard; renderers wait for room, and the dispatcher where a frame is urgent.
     pub const COMMANDS_MAX: usize = 16_384;
     /// Commands that frames leave room for which are not urgent.

@@ -267,7 +267,6 @@ impl State {
         }
         if self.window.push(message) {
             self.joined();
-            self.stale |= self.wakes(message);
         }
         if !self.is_open() {
             self.window.shrink(CLOSED_MAX);
@@ -406,6 +405,9 @@ impl State {
         let fresh = self.window.messages().rev().take_while(|message| message.seq > self.scanned);
         self.members_stale |= fresh.into_iter().any(|message| message.kind == MessageKind::System);
         self.scanned = self.window.to();
+        // However they came: pushed, or in a page that filled what was missing before them.
+        let mut unknown = self.window.messages().rev().take_while(|message| message.seq > self.told.last_seq);
+        self.stale |= unknown.any(|message| self.wakes(message));
     }
 
     /// Counts messages that came behind those that are counted.

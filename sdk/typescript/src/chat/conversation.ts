@@ -240,10 +240,7 @@ export class ConversationState {
     if (id !== this.me && message.kind !== "system") {
       this.#advance({ user_id: id, delivered_seq: message.seq, read_seq: message.seq });
     }
-    if (this.window.push(message)) {
-      this.#joined();
-      if (this.#wakes(message)) this.#stale = true;
-    }
+    if (this.window.push(message)) this.#joined();
     if (!this.isOpen) this.window.shrink(CLOSED_MAX);
     this.#touched();
   }
@@ -367,6 +364,11 @@ export class ConversationState {
       if (this.window.at(seq)?.kind === "system") this.#membersStale = true;
     }
     this.#scanned = this.window.to;
+    // However they came: pushed, or in a page that filled what was missing before them.
+    for (let seq = Math.max(this.#told.last_seq + 1, this.window.from); seq <= this.window.to; seq += 1) {
+      const message = this.window.at(seq);
+      if (message && this.#wakes(message)) this.#stale = true;
+    }
   }
 
   /** Counts messages that came behind those that are counted. */

@@ -295,8 +295,10 @@ impl Server {
         self.talks.get_mut(&talk).unwrap().sends.insert(key, seq);
         let seq = seq.ok_or_else(|| problem(Code::Forbidden))?;
         if known.is_none() {
+            // Whoever speaks has read what came before, and no receipt says so.
+            let seat = self.talks.get_mut(&talk).unwrap().members.get_mut(&sender).unwrap();
+            (seat.read, seat.delivered) = (seat.read.max(seq), seat.delivered.max(seq));
             self.told(talk, seq);
-            self.mark(talk, sender, true, seq);
         }
         Ok(self.message(talk, seq, Some(sender)))
     }
