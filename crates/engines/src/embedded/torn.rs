@@ -46,6 +46,8 @@ const META_MIN: u64 = 3;
 /// Folders of the store: one of all keyspaces, and in that of each one of its sorted files.
 const KEYSPACES_FOLDER: &str = "keyspaces";
 const TABLES_FOLDER: &str = "tables";
+/// The file of a keyspace that tells which of its sorted files count; it is there from its making on.
+const CURRENT_FILE: &str = "current";
 
 /// Ending of files that hold what was cut off.
 const TORN_EXTENSION: &str = "torn";
@@ -55,6 +57,7 @@ static ZEROS: [u8; READ_BYTES] = [0; READ_BYTES];
 
 /// Looks through the logs in `folder`; cuts off what a kill or a power loss tore.
 pub(super) fn check(folder: &Path) -> Result<(), EngineError> {
+    check_keyspaces(folder)?;
     let mut sequence = None;
     let mut torn: Option<Log> = None;
     let logs = logs(folder).map_err(|error| unavailable(folder, &error))?;
@@ -86,17 +89,36 @@ pub(super) fn was_written(folder: &Path) -> io::Result<bool> {
             return Ok(true);
         }
     }
-    let keyspaces = folder.join(KEYSPACES_FOLDER);
+    Ok(!written_keyspaces(folder)?.is_empty())
+}
+
+/// Folders of keyspaces that have sorted files.
+fn written_keyspaces(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let (keyspaces, mut written) = (folder.join(KEYSPACES_FOLDER), Vec::new());
     if !keyspaces.try_exists()? {
-        return Ok(false);
+        return Ok(written);
     }
     for keyspace in fs::read_dir(keyspaces)? {
-        let tables = keyspace?.path().join(TABLES_FOLDER);
+        let keyspace = keyspace?.path();
+        let tables = keyspace.join(TABLES_FOLDER);
         if tables.try_exists()? && fs::read_dir(tables)?.next().is_some() {
-            return Ok(true);
+            written.push(keyspace);
         }
     }
-    Ok(false)
+    Ok(written)
+}
+
+/// Refuses a keyspace that has sorted files and not the one that tells which of them count: the store would make it
+/// anew, and remove them.
+fn check_keyspaces(folder: &Path) -> Result<(), EngineError> {
+    for keyspace in written_keyspaces(folder).map_err(|error| unavailable(folder, &error))? {
+        let current = keyspace.join(CURRENT_FILE);
+        if !current.try_exists().map_err(|error| unavailable(&current, &error))? {
+            let what = format!("the file {} is missing", current.display());
+            return Err(named(folder, EngineError::Corrupt(what)));
+        }
+    }
+    Ok(())
 }
 
 fn unavailable(path: &Path, error: &io::Error) -> EngineError {
