@@ -139,6 +139,8 @@ pub enum Part {
     ManyClicks,
     /// chat: very many messages: rate of the owner, pages in process, disk
     ChatStored,
+    /// chat: the same of ten million messages over a million conversations; only where it is named
+    ChatMany,
     /// chat: lists of somebody with very many conversations, and a session that goes on
     ChatLists,
     /// chat: messages from frame to frame, as many as go and at an even rate, and over HTTP
@@ -153,7 +155,7 @@ pub enum Part {
 
 impl Part {
     /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 30] = [
         Self::LiveMemory,
         Self::LivePages,
         Self::LiveHttp,
@@ -178,6 +180,7 @@ impl Part {
         Self::Clicks,
         Self::ManyClicks,
         Self::ChatStored,
+        Self::ChatMany,
         Self::ChatLists,
         Self::ChatSends,
         Self::ChatBeside,
@@ -200,6 +203,7 @@ impl Part {
             Self::LivePages | Self::LiveHttp | Self::LiveStart | Self::LiveMemory => Name::Live,
             Self::Redirects | Self::Visits | Self::Codes | Self::Clicks | Self::ManyClicks => Name::Links,
             Self::ChatStored
+            | Self::ChatMany
             | Self::ChatLists
             | Self::ChatSends
             | Self::ChatBeside
@@ -278,8 +282,8 @@ pub fn run(options: &Options) -> Result<()> {
     bench.say(&bench.report.machine.to_string());
     let wanted = |part: &Part| match options.only.is_empty() {
         true => {
-            let is_extra =
-                matches!(part, Part::Partitions | Part::ManyClicks) || (options.quick && *part == Part::Soak);
+            let is_extra = matches!(part, Part::Partitions | Part::ManyClicks | Part::ChatMany)
+                || (options.quick && *part == Part::Soak);
             part.bench() == options.name && !is_extra
         }
         false => options.only.contains(part),

@@ -26,6 +26,7 @@ pub(super) fn run(bench: &mut Bench, parts: impl Iterator<Item = Part>) -> Resul
     for part in parts {
         match part {
             Part::ChatStored => stored::run(bench)?,
+            Part::ChatMany => stored::run_many(bench)?,
             Part::ChatLists => lists::run(bench)?,
             Part::ChatReceipts => receipts::run(bench)?,
             Part::ChatSends | Part::ChatBeside | Part::ChatPeers => {

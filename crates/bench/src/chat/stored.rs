@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use fanfare::base::data_dir::DataDir;
+use fanfare::base::limits::chat::CONVERSATIONS_CACHED_BYTES_MAX;
 use fanfare::chat::fold::record::{ChatAct, ChatRecord, Sent};
 use fanfare::chat::service::MessagesAt;
 use fanfare::config::Settings;
@@ -15,12 +16,12 @@ use fanfare::serve;
 use fanfare_engines::random::Random;
 use fanfare_engines::{Batch, Claimant, NewRecord, Turn, embedded};
 use fanfare_protocol::{ConversationKind, Id, MessageKind};
-use futures_util::stream::{self, StreamExt as _};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::report::{Goal, Row};
 use super::scene::begin;
 use super::world::World;
-use super::{Bench, BenchError, CHARS, Result, percentile};
+use super::{Bench, BenchError, CHARS, Result, machine, percentile};
 
 /// Proposals under way at once.
 const AT_ONCE: usize = 4_096;
@@ -46,26 +47,48 @@ const DISK_BYTES_MAX: f64 = 800.0;
 /// 1 KiB, and 40 bytes a member.
 const STATE_BYTES_MAX: f64 = 1_104.0;
 
-/// Rows of very many messages.
-pub fn run(bench: &mut Bench) -> Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(bench))
+/// Two people, and what they have: one says everything, the other reads it.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
+    reader: Id,
+    sender: Id,
+    conversation: Id,
 }
 
-async fn measure(bench: &mut Bench) -> Result<()> {
+/// Rows of very many messages.
+pub fn run(bench: &mut Bench) -> Result<()> {
     let (messages, conversations) = (bench.size(1_000_000, 30_000), bench.size(20_000, 1_000));
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(bench, messages, conversations))
+}
+
+/// The same of ten million messages over a million conversations.
+pub fn run_many(bench: &mut Bench) -> Result<()> {
+    let (messages, conversations) = (bench.size(10_000_000, 300_000), bench.size(1_000_000, 120_000));
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(bench, messages, conversations))
+}
+
+/// As many pairs, of as few people as can have them.
+async fn pairs(world: &mut World, conversations: usize) -> Result<Vec<Pair>> {
+    let mut count = 2;
+    while count * (count - 1) / 2 < conversations {
+        count += 1;
+    }
+    let people = world.people(count).await?;
+    let (world, people) = (&*world, people.as_slice());
+    let all = (1..count).flat_map(|sender| (0..sender).map(move |reader| (reader, sender))).take(conversations);
+    let made = stream::iter(all).map(|(reader, sender)| async move {
+        let conversation = begin(world, people, &[reader, sender], ConversationKind::Direct).await?;
+        Ok(Pair { reader: people[reader], sender: people[sender], conversation })
+    });
+    made.buffered(256).try_collect().await
+}
+
+async fn measure(bench: &mut Bench, messages: usize, conversations: usize) -> Result<()> {
     bench.say(&format!("chat stored: making {conversations} conversations"));
     let folder = bench.folder()?;
     let path = folder.path().to_owned();
     let mut world = World::start(folder).await?;
-    let people = world.people(conversations + 1).await?;
-    let mut pairs = Vec::with_capacity(conversations);
-    let (by, of) = (&world, &people);
-    let made = stream::iter(1..=conversations)
-        .map(|other| async move { begin(by, of, &[0, other], ConversationKind::Direct).await });
-    let made: Vec<Result<Id>> = made.buffered(256).collect().await;
-    for (number, id) in made.into_iter().enumerate() {
-        pairs.push((people[number + 1], id?));
-    }
+    let pairs = pairs(&mut world, conversations).await?;
     bench.say(&format!("chat stored: {messages} messages"));
     let empty = bytes_below(&path)?;
     let rate = fill(&world, &pairs, messages).await?;
@@ -74,8 +97,8 @@ async fn measure(bench: &mut Bench) -> Result<()> {
         format!("owner alone, messages of {CHARS} characters over {conversations} conversations, {AT_ONCE} at once");
     let row = Row::new(name, rate, "messages/s").beside("bare engine commits of as many records, rows and bytes", bare);
     bench.report.add(row.goal(Goal::ratio(OWNER_RATIO_MIN)));
-    cached(bench, &world);
-    pages(bench, &world, &people, &pairs, messages).await?;
+    cached(bench, &world, conversations);
+    pages(bench, &world, &pairs, messages).await?;
     let rows = row_bytes(&world, pairs[0]).await?;
     // Until it is dropped the folder is there.
     let folder = world.stop().await;
@@ -83,17 +106,26 @@ async fn measure(bench: &mut Bench) -> Result<()> {
 }
 
 /// Memory of conversations that stay decoded with their owners.
-fn cached(bench: &mut Bench, world: &World) {
+fn cached(bench: &mut Bench, world: &World, touched: usize) {
     let owners = world.app.chat().status().owners;
     let count: usize = owners.iter().map(|owner| owner.conversations_cached).sum();
     let bytes: u64 = owners.iter().map(|owner| owner.cached_bytes).sum();
     let name = format!("state of a conversation of two in its owner's cache, of {count}, as it is weighed");
     let row = Row::new(name, bytes as f64 / count.max(1) as f64, "bytes");
     bench.report.add(row.goal(Goal::at_most(STATE_BYTES_MAX)));
+    let name = format!("all states in the cache, after {touched} conversations were touched");
+    let bound = CONVERSATIONS_CACHED_BYTES_MAX * owners.len() as u64;
+    bench.report.add(Row::new(name, mib(bytes), "MiB").goal(Goal::at_most(mib(bound))));
+    let name = format!("the process then, with the bench's {touched} pairs: resident");
+    bench.report.add(Row::new(name, mib(machine::resident_bytes()), "MiB"));
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// Bytes of what a message leaves in tables, as the engine gets it: the message with its key, and its send.
-async fn row_bytes(world: &World, (sender, conversation): (Id, Id)) -> Result<[usize; 2]> {
+async fn row_bytes(world: &World, Pair { sender, conversation, .. }: Pair) -> Result<[usize; 2]> {
     let message = keys::numbered(keys::MESSAGES, conversation, 1);
     // The first that was said there was the very first.
     let send = keys::send(conversation, sender, &client_id(0));
@@ -131,14 +163,14 @@ fn texts() -> Vec<String> {
 }
 
 /// Messages a second that the owner takes.
-async fn fill(world: &World, pairs: &[(Id, Id)], messages: usize) -> Result<f64> {
+async fn fill(world: &World, pairs: &[Pair], messages: usize) -> Result<f64> {
     let texts = texts();
     let chat = world.app.chat();
     let mut random = Random::new(3);
     let began = Instant::now();
     let records = (0..messages).map(|number| {
         let pair = if number % LONG_EVERY == 0 { 0 } else { random.index(pairs.len()) };
-        let (sender, conversation) = pairs[pair];
+        let Pair { sender, conversation, .. } = pairs[pair];
         let sent = Sent {
             client_id: client_id(number),
             body: format!("{number:032x}"),
@@ -225,19 +257,19 @@ fn disk(bench: &mut Bench, folder: &Path, before: u64, (messages, rows): (usize,
     Ok(())
 }
 
-async fn pages(bench: &mut Bench, world: &World, people: &[Id], pairs: &[(Id, Id)], messages: usize) -> Result<()> {
+async fn pages(bench: &mut Bench, world: &World, pairs: &[Pair], messages: usize) -> Result<()> {
     bench.say("chat stored: pages");
     let chat = world.app.chat();
     let long = (messages / LONG_EVERY) as u64;
     let mut random = Random::new(5);
     let (mut newest, mut after) = (Vec::new(), Vec::new());
     for _ in 0..bench.size(20_000, 1_000) {
-        let (_, conversation) = pairs[random.index(pairs.len())];
+        let Pair { reader, conversation, .. } = pairs[random.index(pairs.len())];
         let began = Instant::now();
-        chat.page(people[0], conversation, MessagesAt::Newest, PAGE).await?;
+        chat.page(reader, conversation, MessagesAt::Newest, PAGE).await?;
         newest.push(began.elapsed().as_secs_f64() * 1e3);
         let (seq, began) = (random.below(long - PAGE), Instant::now());
-        let page = chat.page(people[0], pairs[0].1, MessagesAt::After(seq), PAGE).await?;
+        let page = chat.page(pairs[0].reader, pairs[0].conversation, MessagesAt::After(seq), PAGE).await?;
         after.push(began.elapsed().as_secs_f64() * 1e3);
         if page.items.len() != PAGE as usize {
             return Err(BenchError::Wrong(format!("a page of {PAGE} has {} messages", page.items.len())));
