@@ -75,11 +75,12 @@ impl DataDir {
             close(&path.join(name), bits).map_err(failed(path))?;
         }
         let format_path = path.join(FORMAT_FILE);
-        let format = match fs::read_to_string(&format_path) {
+        let format = match fs::read(&format_path) {
             Ok(text) => {
                 let damaged =
                     || DataDirError::Damaged { path: format_path.clone(), what: "it holds no version number" };
-                let found: u32 = text.trim().parse().map_err(|_| damaged())?;
+                let text = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+                let found: u32 = text.ok_or_else(damaged)?;
                 if found > FORMAT {
                     return Err(DataDirError::Newer { path: path.to_owned(), found });
                 }
@@ -214,5 +215,10 @@ mod tests {
         fs::write(folder.path().join(FORMAT_FILE), "3\n").unwrap();
         let refused = DataDir::open(folder.path()).unwrap_err();
         assert!(refused.to_string().contains("format 3"), "{refused}");
+        for damaged in [&b"\xff\xfe\n"[..], b"", b"two\n", b"0\n"] {
+            fs::write(folder.path().join(FORMAT_FILE), damaged).unwrap();
+            let refused = DataDir::open(folder.path()).unwrap_err().to_string();
+            assert!(refused.contains("/format is damaged") && refused.contains("restore it"), "{refused}");
+        }
     }
 }

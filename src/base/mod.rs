@@ -17,5 +17,6 @@ pub mod output;
 pub mod slot_list;
 pub mod target;
 pub mod text;
+pub mod threads;
 pub mod token;
 pub mod written;

@@ -57,6 +57,8 @@ struct State {
     ended: AtomicBool,
     /// A partition of a log takes nothing until a restart; all else goes on.
     lacks: AtomicBool,
+    /// Something that was read is not what was written.
+    damaged: AtomicBool,
     /// The server is stopping.
     left: AtomicBool,
     /// Tells whoever waits for others that a part went, or everything ends.
@@ -122,6 +124,13 @@ impl Storage {
         if !self.0.ended.swap(true, Ordering::AcqRel) {
             tracing::error!(%cause, "storage failed: every write is refused until a restart");
             self.0.changed.notify_waiters();
+        }
+    }
+
+    /// A read met damage: what stands on that is refused, and all else goes on. Said once.
+    pub fn is_damaged(&self, cause: &dyn Display) {
+        if !self.0.damaged.swap(true, Ordering::AcqRel) {
+            tracing::error!(%cause, "what is stored is damaged: what needs it is refused, all else goes on");
         }
     }
 
@@ -279,6 +288,8 @@ impl Storage {
     pub fn gauge(&self) {
         let stands = f64::from(u8::from(!self.serves()));
         metrics::gauge!("fanfare_storage_away").set(stands);
+        let damaged = f64::from(u8::from(self.0.damaged.load(Ordering::Acquire)));
+        metrics::gauge!("fanfare_storage_damaged").set(damaged);
         if let Some(free) = self.0.room.get().map(|room| room.free_bytes()).filter(|free| *free < u64::MAX) {
             #[allow(clippy::cast_precision_loss, reason = "a gauge of bytes")]
             metrics::gauge!("fanfare_storage_free_bytes").set(free as f64);

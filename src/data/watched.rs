@@ -64,8 +64,10 @@ fn frees(batch: &Batch) -> bool {
 impl Watched {
     /// Looks at what an engine answered.
     fn heard<T>(&self, answer: Result<T, EngineError>) -> Result<T, EngineError> {
-        if let Err(EngineError::Closed(cause)) = &answer {
-            self.storage.fail(cause);
+        match &answer {
+            Err(EngineError::Closed(cause)) => self.storage.fail(cause),
+            Err(EngineError::Corrupt(cause)) => self.storage.is_damaged(cause),
+            _ => {}
         }
         answer
     }

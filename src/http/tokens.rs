@@ -47,6 +47,8 @@ impl FileToken {
         let token = match fs::read_to_string(path) {
             Ok(text) => text.trim().to_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => make(path, prefix)?,
+            // It is looked at below, and holds none.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
             Err(error) => return Err(error),
         };
         if token.len() < BYTES_MIN {

@@ -287,12 +287,12 @@ impl Log {
     /// [`Error::Elsewhere`] where it decides for nobody; as [`mint_at`](Self::mint_at).
     pub async fn mint_person_at(&self, at_ms: u64) -> Result<Id> {
         if self.is_alone() {
-            return self.mint.mint_at(at_ms).await;
+            return self.unless_away(self.mint.mint_at(at_ms)).await?;
         }
         let mut found = Ok(Id(0));
         // Of few partitions one is hit soon.
         for _ in 0..limits::nodes::PERSON_IDS_MAX {
-            let id = self.mint.mint_at(at_ms).await?;
+            let id = self.unless_away(self.mint.mint_at(at_ms)).await??;
             match self.here(id) {
                 Ok(_) => return Ok(id),
                 Err(error @ Error::Elsewhere(_)) => found = Err(error),
@@ -397,20 +397,21 @@ impl Log {
         &self.mint
     }
 
-    /// An id for something that is no record, such as media or an account.
+    /// An id for something that is no record, such as media or an account. An id that is waited for is one that nobody
+    /// has yet, so that waiting ends when storage goes away.
     ///
     /// # Errors
-    /// As [`Mint::mint`].
+    /// As [`Mint::mint`]; 503 while storage is away and none is left: nothing was done.
     pub async fn mint(&self) -> Result<Id> {
-        self.mint.mint().await
+        self.unless_away(self.mint.mint()).await?
     }
 
     /// A version above `floor`, which was read, as [`Mint::mint_above`] gives it.
     ///
     /// # Errors
-    /// As [`Mint::mint`].
+    /// As [`mint`](Self::mint).
     pub async fn mint_above(&self, floor: Id) -> Result<Id> {
-        self.mint.mint_above(floor).await
+        self.unless_away(self.mint.mint_above(floor)).await?
     }
 
     /// The last id that was minted; the next is above it.

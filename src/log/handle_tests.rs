@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use fanfare_engines::delegate::TablesDelegate;
 use fanfare_engines::hostile::{Faults, Hostile};
-use fanfare_engines::{EngineError, Engines, Partition, Position};
+use fanfare_engines::{Batch, EngineError, Engines, Partition, Position, Tables};
 use fanfare_protocol::Id;
+use futures_util::FutureExt as _;
+use tokio::sync::Semaphore;
 
 use super::{Log, LogSetup, Proposal};
 use crate::base::clock::Clock;
@@ -204,4 +208,49 @@ async fn an_import_that_was_fenced_ends() {
     assert!(import.has_failed() && server.takes());
     close(import, importing).await;
     close(server, serving).await;
+}
+
+/// Tables whose writes hang while somebody has the turn.
+struct Hanging {
+    behind: Arc<dyn Tables>,
+    turn: Semaphore,
+}
+
+#[async_trait]
+impl TablesDelegate for Hanging {
+    fn behind(&self) -> &dyn Tables {
+        &*self.behind
+    }
+
+    async fn write(&self, batch: Batch) -> Result<(), EngineError> {
+        drop(self.turn.acquire().await);
+        self.behind.write(batch).await
+    }
+}
+
+/// A log-in waited for an id for as long as its request may last when storage hung, and all that came after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_an_id_over_storage_that_is_away() {
+    let stored = fanfare_engines::memory::open(1).unwrap();
+    let hanging = Arc::new(Hanging { behind: Arc::clone(&stored.tables), turn: Semaphore::new(1) });
+    let engines = Engines { tables: hanging.clone(), ..stored };
+    let (clock, storage) = (Clock::stand_in(NOW_MS), Storage::default());
+    let (log, thread) = open(&engines, &clock, &storage).await.unwrap();
+    log.mint().await.unwrap();
+    let held = hanging.turn.acquire().await.unwrap();
+    clock.pass(2 * RESERVE_MS);
+    // The first writes that more is reserved, the others wait for that.
+    let mut waiting = [Box::pin(log.mint()), Box::pin(log.mint()), Box::pin(log.mint())];
+    for one in &mut waiting {
+        assert!(one.as_mut().now_or_never().is_none());
+    }
+    storage.goes(StoragePart::Rows, &"it hangs");
+    for one in waiting {
+        let answer = tokio::time::timeout(Duration::from_secs(30), one).await.expect("it waits");
+        assert!(matches!(answer, Err(Error::Engine(EngineError::Unavailable(_)))), "{answer:?}");
+    }
+    storage.works(StoragePart::Rows);
+    drop(held);
+    log.mint().await.unwrap();
+    close(log, thread).await;
 }

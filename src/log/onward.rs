@@ -2,7 +2,8 @@
 //!
 //! The owner of such a record says what follows as it settles. That waits in memory, bounded, and a *bearer* a
 //! partition hands it in to the owners of people's partitions, each of which knows what it has taken (`taken.rs`): so
-//! whatever comes between, nothing is told twice, and nothing is left out. What an earlier life left, and what had no
+//! whatever comes between, nothing is told twice, and nothing is left out. Partitions wait for no other: one that refuses
+//! something is told no more of that round, in its order, and asked again in the next, while the others are told. What an earlier life left, and what had no
 //! room, is read from the log. Neither side waits for the other: what is made of it has a number of its own, which is
 //! above every horizon of people that was shown before.
 
@@ -156,6 +157,8 @@ pub struct Bearer {
     at: Position,
     /// A partition that takes nothing more was not told: the position is remembered no further.
     is_left_out: bool,
+    /// Partitions that refused something in this round, which are told nothing behind it.
+    refusing: Vec<Partition>,
 }
 
 impl Bearer {
@@ -176,7 +179,7 @@ impl Bearer {
             // A version that tells nothing let go of it.
             at = journal.checkpoint_of(WRITER, partition).await?;
         }
-        Ok(Self { log, journal, source, partition, onward, at, is_left_out: false })
+        Ok(Self { log, journal, source, partition, onward, at, is_left_out: false, refusing: Vec::new() })
     }
 
     /// Tells what follows, as it settles. Ends when a record cannot be read, or the log is no more.
@@ -214,6 +217,7 @@ impl Bearer {
 
     async fn step(&mut self) -> Result<()> {
         let Waiting { records, settled, count, is_behind } = self.onward.take();
+        self.refusing.clear();
         if is_behind {
             self.read(settled).await?;
         } else {
@@ -225,9 +229,9 @@ impl Bearer {
         Ok(())
     }
 
-    /// Tells what follows from the records of the log up to `upto`.
+    /// Tells what follows from the records of the log up to `upto`; what a partition refused is told again from there.
     async fn read(&mut self, upto: Id) -> Result<()> {
-        let mut at = self.at;
+        let (mut at, mut outcome) = (self.at, Ok(()));
         loop {
             let page = self.journal.read(self.partition, at, limits::GROUP_RECORDS_MAX).await?;
             let mut follows = Vec::new();
@@ -239,32 +243,45 @@ impl Bearer {
                     follows.push((id, effects));
                 }
             }
-            self.tell(follows).await?;
+            let told = self.tell(follows).await;
+            if let Err(error @ Error::Engine(EngineError::Closed(_))) = told {
+                return Err(error);
+            }
+            outcome = outcome.and(told);
             if looked_at < page.records.len() || looked_at == 0 {
-                return Ok(());
+                return outcome;
             }
             at = page.next;
-            self.at = at;
+            if outcome.is_ok() {
+                self.at = at;
+            }
         }
     }
 
     /// Tells each partition what follows there, in order, and waits until all of it is durable.
     async fn tell(&mut self, follows: Vec<(Id, Effects)>) -> Result<()> {
-        let mut pending: Vec<Pending> = Vec::new();
+        let mut pending: Vec<(Partition, Pending)> = Vec::new();
         let handed_in = self.hand_in(follows, &mut pending).await;
         // Whatever happens, what was handed in is waited for: a second try finds it done.
         let mut outcome = handed_in;
-        for one in pending {
-            outcome = outcome.and(unless_ended(one.durable().await, &mut self.is_left_out).map(drop));
+        for (to, one) in pending {
+            let told = unless_ended(one.durable().await, &mut self.is_left_out).map(drop);
+            if told.is_err() {
+                self.refusing.push(to);
+            }
+            outcome = outcome.and(told);
         }
         outcome
     }
 
-    async fn hand_in(&mut self, follows: Vec<(Id, Effects)>, pending: &mut Vec<Pending>) -> Result<()> {
+    async fn hand_in(&mut self, follows: Vec<(Id, Effects)>, pending: &mut Vec<(Partition, Pending)>) -> Result<()> {
         // The last record of the source of which each partition was handed something.
-        let mut last: Vec<(Partition, Id)> = Vec::new();
+        let (mut last, mut outcome): (Vec<(Partition, Id)>, _) = (Vec::new(), Ok(()));
         for (id, effects) in follows {
             for (to, effect) in effects {
+                if self.refusing.contains(&to) {
+                    continue;
+                }
                 let known = last.iter().position(|(partition, _)| *partition == to);
                 let after = match known.and_then(|place| last.get(place)) {
                     Some((_, after)) => *after,
@@ -275,15 +292,23 @@ impl Bearer {
                 }
                 let from = SourceRecord { partition: self.partition.0, id, after };
                 let derived = effects::derived(Some(effect), to, from);
-                let Some(one) = unless_ended(self.submit(to, derived).await, &mut self.is_left_out)? else { continue };
-                pending.push(one);
+                let one = match unless_ended(self.submit(to, derived).await, &mut self.is_left_out) {
+                    Ok(Some(one)) => one,
+                    Ok(None) => continue,
+                    Err(error) => {
+                        self.refusing.push(to);
+                        outcome = outcome.and(Err(error));
+                        continue;
+                    }
+                };
+                pending.push((to, one));
                 match known.and_then(|place| last.get_mut(place)) {
                     Some(known) => known.1 = id,
                     None => last.push((to, id)),
                 }
             }
         }
-        Ok(())
+        outcome
     }
 
     async fn submit(&self, to: Partition, derived: Event) -> Result<Pending> {

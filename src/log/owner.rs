@@ -33,7 +33,7 @@ use super::roster::Roster;
 use super::standby::Ears;
 use super::takeover;
 use crate::base::error::{Error, Result};
-use crate::base::limits;
+use crate::base::{limits, threads};
 use crate::log::family::Family;
 use crate::log::mint::Mint;
 
@@ -320,15 +320,13 @@ impl<F: Family> Owner<F> {
 
     /// Starts the thread, which takes what comes through `queue`.
     pub(super) fn start(self, queue: Queue<F>, mint: Mint) -> Result<JoinHandle<()>> {
-        let (runtime, alarm) = (tokio::runtime::Handle::current(), Alarm(self.ending().storage().clone()));
+        let alarm = Alarm(self.ending().storage().clone());
         let name = if F::HAS_CLOCK { "owner".to_owned() } else { format!("owner-{}", F::NAME) };
-        std::thread::Builder::new()
-            .name(name)
-            .spawn(move || {
-                let _alarm = alarm;
-                runtime.block_on(self.run(queue, mint));
-            })
-            .map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
+        let work = async move {
+            let _alarm = alarm;
+            self.run(queue, mint).await;
+        };
+        threads::spawn(name, work).map_err(|error| Error::Internal(format!("cannot start the owner's thread: {error}")))
     }
 
     /// Takes what comes through `queue` until nobody has a way in.

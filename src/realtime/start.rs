@@ -41,6 +41,7 @@ use crate::base::limits::realtime::{
     BULK_RENDERING_MAX, CLIENT_FRAMES_BYTES_MAX, CLIENT_FRAMES_MAX, LAST_SEEN_MAX, NEWS_MAX, PACED_MAX,
     RENDER_QUEUE_MAX, RENDERERS, RENDERERS_OF_GROUPS, SEND_FRAMES_MAX, SIGNALS_MAX,
 };
+use crate::base::threads;
 use crate::log::core::Core;
 use crate::log::horizon::Horizon;
 use crate::log::product::Committed;
@@ -288,15 +289,12 @@ impl RealtimeSetup {
         for shard in shards {
             threads.push(shard.start()?);
         }
-        let runtime = tokio::runtime::Handle::current();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let thread = std::thread::Builder::new().name("dispatcher".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    () = dispatcher.run(signals) => {}
-                    _ = stopped => {}
-                }
-            });
+        let thread = threads::spawn("dispatcher", async {
+            tokio::select! {
+                () = dispatcher.run(signals) => {}
+                _ = stopped => {}
+            }
         });
         threads.push(thread.map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))?);
         tasks.spawn(async move {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fanfare_protocol::NewUser;
 
-use crate::process::Process;
+use crate::process::{Process, fanfare};
 use crate::world::PASSWORD;
 
 const NOBODY_ELSE: u32 = 0o077;
@@ -20,6 +20,29 @@ fn below(folder: &Path, see: &mut impl FnMut(&Path, u32)) {
         if found.is_dir() {
             below(&path, see);
         }
+    }
+}
+
+/// Threads that had begun panicked when the start was refused later, for their runtime was gone.
+#[test]
+fn a_start_that_is_refused_says_that_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    // An open one is warned of.
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o700)).unwrap();
+    let serve = || {
+        let mut serve = fanfare();
+        serve.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path());
+        let output = serve.output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // It is opened when people and talk have their threads.
+    let spool = folder.path().join("spool");
+    fs::write(&spool, "no folder").unwrap();
+    for _ in 0..5 {
+        let told = serve();
+        assert_eq!(told.lines().count(), 1, "{told}");
+        assert!(told.contains(&spool.display().to_string()), "{told}");
     }
 }
 

@@ -159,7 +159,7 @@ pub enum Part {
 
 impl Part {
     /// Parts in the order of their run. Memory first: later parts leave an allocator behind that has seen much.
-    const ALL: [Self; 30] = [
+    const ALL: [Self; 31] = [
         Self::LiveMemory,
         Self::LivePages,
         Self::LiveHttp,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use fanfare_engines::{Journal, Partition};
+use fanfare_engines::{EngineError, Journal, Partition};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -67,12 +67,16 @@ pub struct Counter {
 impl Counter {
     /// Counts until it is told to stop, and writes all then.
     pub async fn run(mut self, stop: CancellationToken) {
-        let mut pause_ms = RETRY_MS;
+        let (mut pause_ms, mut waits) = (RETRY_MS, false);
         let mut due = Instant::now() + self.period;
         while !stop.is_cancelled() {
             match self.turn(&mut due).await {
-                Ok(true) => pause_ms = RETRY_MS,
+                Ok(true) => {
+                    pause_ms = RETRY_MS;
+                    self.waits(&mut waits, None);
+                }
                 Ok(false) => {
+                    self.waits(&mut waits, None);
                     let quiet = tokio::time::sleep(Duration::from_millis(FOLD_LOOK_MS).min(due - Instant::now()));
                     tokio::select! {
                         () = self.seen.news.notified() => {}
@@ -81,7 +85,7 @@ impl Counter {
                     }
                 }
                 Err(FoldError::Engine(error)) => {
-                    tracing::warn!(%error, "clicks wait to be counted; it is tried again");
+                    self.waits(&mut waits, Some(&error));
                     stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(pause_ms))).await;
                     pause_ms = (pause_ms * 2).min(RETRY_MS * 30);
                 }
@@ -96,6 +100,19 @@ impl Counter {
         let last = tokio::time::timeout(Duration::from_millis(LAST_SHIP_MS), self.end()).await;
         if !matches!(last, Ok(Ok(()))) {
             tracing::warn!("not all that was counted is written; the next start counts it again");
+        }
+    }
+
+    /// Says that clicks wait to be counted, for `cause`, or wait no more: each once.
+    fn waits(&self, waits: &mut bool, cause: Option<&EngineError>) {
+        let partition = self.partition.0;
+        match (std::mem::replace(waits, cause.is_some()), cause) {
+            (false, Some(error)) => {
+                tracing::warn!(partition, %error, "clicks wait to be counted; it is tried again until they are");
+            }
+            (true, Some(error)) => tracing::debug!(partition, %error, "clicks wait to be counted still"),
+            (true, None) => tracing::info!(partition, "clicks are counted again"),
+            (false, None) => {}
         }
     }
 

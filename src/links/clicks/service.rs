@@ -31,6 +31,7 @@ use super::sweep::{self, ClickBounds};
 use crate::base::clock::Clock;
 use crate::base::error::{Error, Result};
 use crate::base::limits::clicks::{CATCH_UP_LOOK_MS, CATCH_UP_MS, LANES_MAX};
+use crate::base::threads;
 use crate::config::{self, ClickForm};
 use crate::data::families;
 use crate::links::counting::{ClickSink, NobodyCounts, Totals};
@@ -109,9 +110,7 @@ pub struct OpenedClicks {
 }
 
 fn thread(name: &str, work: impl Future<Output = ()> + Send + 'static) -> Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Handle::current();
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(work));
-    spawned.map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))
+    threads::spawn(name, work).map_err(|error| Error::Internal(format!("cannot start a thread: {error}")))
 }
 
 fn bounds_of(settings: &config::Links) -> ClickBounds {
@@ -175,10 +174,11 @@ pub async fn open(
 
 fn open_spool(folder: PathBuf, settings: &config::Links) -> Result<Spool> {
     let lanes = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(LANES_MAX);
+    let shown = folder.display().to_string();
     let settings = SpoolSettings::new(folder, lanes, settings.spool_bytes_max);
     let draw = || getrandom::u64().unwrap_or_default();
     Spool::open(settings, Box::new(RealDisk), draw)
-        .map_err(|error| Error::Internal(format!("the spool of clicks: {error}")))
+        .map_err(|error| Error::Internal(format!("{shown}, where clicks wait for their log, cannot be used: {error}")))
 }
 
 fn reducer(settings: &config::Links, salts: Arc<Salts>) -> Reducer {

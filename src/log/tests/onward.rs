@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_engines::hostile::{Faults, Hostile};
@@ -19,6 +20,7 @@ use super::clients::{self, Clients, PATIENCE, Verdict, play, play_all};
 use crate::app;
 use crate::base::clock::Clock;
 use crate::base::error::Result;
+use crate::base::limits;
 use crate::data::families;
 use crate::data::rows::{NotificationRow, NotificationState, from_json, to_json};
 use crate::data::tables::{self, notification_key};
@@ -376,6 +378,54 @@ fn people_are_told_once_of_what_concerns_them_whoever_sleeps() {
     println!("{runs} histories: {told} told");
     // Or they would show nothing.
     assert!(told > 10 * runs, "{told}");
+}
+
+/// What a partition refused kept all others from what followed, for as long as it refused.
+#[test]
+fn a_partition_that_refuses_keeps_nobody_else_from_what_follows() {
+    let verdict = play(async {
+        let social = NewFamily { partitions: Some(2), ..families::SOCIAL };
+        let world = Hostile::with_families(1, &[social, CALLS], Faults::NONE).unwrap();
+        let spread = Spread::over(0, 2);
+        let history = History {
+            world,
+            spread,
+            lacks: Lacks::Nothing,
+            random: Random::new(1),
+            nodes_max: 1,
+            now_ms: NOW_MS,
+            nodes: Default::default(),
+            clients: Clients::default(),
+            acts: 0,
+        };
+        let node = history.open(0).await.map_err(|error| error.to_string())?;
+        let of = |place| (1..).map(Id).filter(move |person| spread.partition_of(*person) == Partition(place));
+        let (refuses, takes) = (Partition(0), Partition(1));
+        let source = history.world.engines().families.get(CALLS.name).unwrap().first;
+        // One record of so many rows is refused, whoever hands it in.
+        let too_many = of(0).take(limits::RECORD_ROWS_MAX);
+        let mut last = Id(0);
+        let asked = too_many.chain(of(1).take(1)).collect::<Vec<_>>();
+        for asked in [asked].into_iter().chain((0..3 * ROOM).map(|_| of(0).take(1).chain(of(1).take(1)).collect())) {
+            let done = async { node.calls.propose(Id(1), (Id(1), asked)).await?.durable().await };
+            last = done.await.map_err(|error| error.to_string())?;
+        }
+        let mut tasks = node.tasks;
+        tasks.extend(node.bearers.into_iter().map(|bearer| spawn_local(bearer.run())));
+        let taken_of = |to| node.log.crossing(to).map(|crossing| crossing.taken_of(source.0)).unwrap();
+        let told = async {
+            while taken_of(takes) < last {
+                tokio::time::sleep(Duration::from_millis(1)).await; // poll
+            }
+        };
+        let told = tokio::time::timeout(PATIENCE, told).await;
+        let order_is_kept = taken_of(refuses) == Id(0);
+        clients::abort(&tasks);
+        drop((node.calls, node.log));
+        told.map_err(|_| "the other partition is not told".to_owned())?;
+        if order_is_kept { Ok(0) } else { Err("it is told what lies behind what it refused".to_owned()) }
+    });
+    assert_eq!(verdict, Ok(0));
 }
 
 #[test]

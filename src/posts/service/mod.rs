@@ -78,11 +78,7 @@ impl Posts {
     /// there.
     async fn first_result(&self, author: Id, made: Id, at_ms: u64) -> Result<Publication> {
         let post = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
-        if post.deleted {
-            return Err(Error::gone("post"));
-        }
-        let rendered =
-            self.views.render_one(Some(author), Place::ById, &post).await?.ok_or_else(|| Error::gone("post"))?;
+        let rendered = self.own(author, &post).await?;
         if unix_ms_of(made) < at_ms {
             return Ok(Publication::SameReplayed(rendered));
         }
@@ -121,15 +117,26 @@ impl Posts {
             }
         }
         let stored = self.core.store.post_or_gone(record.id).await?.ok_or_else(|| Error::not_found("post"))?;
-        let rendered =
-            self.views.render_one(Some(author), Place::ById, &stored).await?.ok_or_else(|| Error::gone("post"))?;
-        Ok(Publication::New(rendered))
+        Ok(Publication::New(self.own(author, &stored).await?))
+    }
+
+    /// A post that was published, as its `author` reads it. What hides it since then, a suspension of theirs or of who
+    /// is passed on, or a block, does not undo that: it is answered as done.
+    async fn own(&self, author: Id, post: &Arc<PostRecord>) -> Result<Post> {
+        if post.deleted {
+            return Err(Error::gone("post"));
+        }
+        let shown = match self.views.render_one(Some(author), Place::ById, post).await? {
+            None => self.views.render_hidden(author, post).await?,
+            shown => shown,
+        };
+        shown.ok_or_else(|| Error::gone("post"))
     }
 
     /// Answer to who passes on a post again: the bare repost `made` that is there; remembered for the key.
     async fn passed_on_already(&self, author: Id, made: Id, key: Option<&IdempotencyKey>) -> Result<Publication> {
         let same = self.core.store.post_or_gone(made).await?.ok_or_else(|| Error::not_found("post"))?;
-        let same = self.views.render_one(Some(author), Place::ById, &same).await?.ok_or_else(|| Error::gone("post"))?;
+        let same = self.own(author, &same).await?;
         if let Some(key) = key {
             // No record says so: the row would else come behind the purge of an account that is deleted now.
             let _writing = self.core.writing(author).await?;

@@ -52,7 +52,8 @@ impl Users {
     pub async fn log_in(&self, new: NewSession, from: IpAddr) -> Result<Session> {
         let handle = new.handle.strip_prefix('@').unwrap_or(&new.handle);
         let attempt = self.guard.attempt(handle, from).await?;
-        let account = self.core.store.by_handle(handle).await?;
+        // What needs a write waits for no read where it could not be written.
+        let account = self.core.log.unless_away(self.core.store.by_handle(handle)).await??;
         let refused = || Error::refused(Code::InvalidCredentials, "handle and password do not belong together");
         let Some(account) = account else {
             // As slow as for an account that is there.
@@ -62,7 +63,7 @@ impl Users {
         };
         let (mut attempt, user) = (Some(attempt), account.row.id);
         for _ in 0..LOG_IN_TRIES {
-            let stored = self.core.store.credentials(user).await?.password.clone();
+            let stored = self.core.log.unless_away(self.core.store.credentials(user)).await??.password.clone();
             let verdict = self.passwords.verify(new.password.clone(), stored.clone(), from.into()).await?;
             if let Some(attempt) = attempt.take() {
                 attempt.was(verdict != PasswordCheck::Wrong);

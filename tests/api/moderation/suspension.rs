@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fanfare::config::Secret;
 use fanfare_client::{Client, Paging};
-use fanfare_protocol::{Code, PatchUser, Suspension, Ticket, Transport};
+use fanfare_protocol::{Code, NewPost, PatchUser, Suspension, Ticket, Transport};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
 
@@ -337,6 +337,51 @@ async fn a_like_that_was_done_is_answered_as_done_whatever_hides_the_post_meanwh
         let post = bob.post(id).await.unwrap();
         assert_eq!(post.liked, !refused_likes.contains(&id), "what was refused did not happen");
     }
+}
+
+/// Posts that were published were answered 410 when their author was suspended just then, as were those that a key asked
+/// for again, and reposts of somebody who was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_published_is_answered_as_done_whoever_is_suspended_meanwhile() {
+    let world = World::new().await;
+    let [ann, bob] = world.people(["ann", "bob"]).await;
+    let original = ann.say("original").await.unwrap().id;
+    let ends = AtomicBool::new(false);
+    let hide = async {
+        while !ends.load(Ordering::Relaxed) {
+            for name in ["@ann", "@bob"] {
+                world.operator.suspend(name, &because("spam", None)).await.unwrap();
+                world.operator.unsuspend(name, None).await.unwrap();
+            }
+        }
+    };
+    let publish = async {
+        let mut answered = [0; 3];
+        for number in 0..40 {
+            let quote = NewPost { text: number.to_string(), repost_of: Some(original), ..NewPost::default() };
+            let bare = NewPost { repost_of: Some(original), ..NewPost::default() };
+            for (place, key, new) in
+                [(0, format!("q{number}"), &quote), (1, format!("q{number}"), &quote), (2, "bare".to_owned(), &bare)]
+            {
+                match bob.publish(new, Some(&key)).await {
+                    Ok(published) => {
+                        assert_eq!(published.post.text, new.text);
+                        answered[place] += 1;
+                    }
+                    Err(error) => {
+                        let code = refused::<()>(Err(error));
+                        // The original is not seen just then, or nobody lets bob in.
+                        let is_before = matches!(code, Code::NotFound | Code::AccountSuspended | Code::Unauthenticated);
+                        assert!(is_before, "{code:?}");
+                    }
+                }
+            }
+        }
+        ends.store(true, Ordering::Relaxed);
+        answered
+    };
+    let ((), answered) = tokio::join!(hide, publish);
+    assert!(answered.iter().all(|count| *count > 0), "{answered:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

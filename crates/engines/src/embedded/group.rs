@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fjall::{OwnedWriteBatch, PersistMode, Slice};
 
 use super::layout::{self, Cell, Mark, StoredRow};
-use super::store::{Store, corrupt, fault};
+use super::store::{Store, corrupt};
 use crate::admission::Header;
 use crate::ports::{Claimant, EngineError, Offset, Partition, Position, Replaced, Table, Term, Turn, Unique};
 
@@ -191,7 +191,7 @@ impl<'a> Group<'a> {
     fn stored(&self, key: &[u8]) -> Result<Option<Slice>, EngineError> {
         match self.rows.get(key) {
             Some(written) => Ok(Some(written.clone())),
-            None => self.store.rows.get(key).map_err(fault),
+            None => self.store.rows.get(key).map_err(|error| self.store.fault(error)),
         }
     }
 
@@ -242,10 +242,10 @@ impl<'a> Group<'a> {
     fn checkpoint(&mut self, key: Vec<u8>, next: Position) -> Result<Done, EngineError> {
         let stored = match self.meta.get(&key) {
             Some(written) => Some(written.clone()),
-            None => self.store.meta.get(&key).map_err(fault)?,
+            None => self.store.meta_value(&key)?,
         };
         let kept = match &stored {
-            Some(bytes) => layout::parse_position(bytes).ok_or_else(|| corrupt("a checkpoint"))?,
+            Some(bytes) => layout::parse_position(bytes).ok_or_else(|| self.store.corrupt("a checkpoint"))?,
             None => Position::START,
         };
         if next.offset > kept.offset {

@@ -6,7 +6,7 @@ use fjall::{Readable, Slice};
 
 use super::Embedded;
 use super::group::{Done, Trimmable, Work};
-use super::store::{Store, Stored, corrupt, fault};
+use super::store::{Store, Stored};
 use super::{layout, tables};
 use crate::admission::unix_ms_of;
 use crate::limits::{READ_BYTES_MAX, check_claimant, check_consumer, check_partition, check_write};
@@ -46,7 +46,7 @@ impl Embedded {
             if kept - trim.bytes <= bytes_max {
                 break;
             }
-            let (key, payload) = entry.into_inner().map_err(fault)?;
+            let (key, payload) = entry.into_inner().map_err(|error| store.fault(error))?;
             if trim.to.pass_stored(&key, &payload)?.is_some() {
                 trim.bytes += payload.len() as u64;
                 records += 1;
@@ -57,8 +57,8 @@ impl Embedded {
     }
 
     fn checkpointed(store: &Store, consumer: &str, partition: Partition) -> Result<Position, EngineError> {
-        match store.meta.get(layout::checkpoint_key(consumer, partition)).map_err(fault)? {
-            Some(stored) => layout::parse_position(&stored).ok_or_else(|| corrupt("a checkpoint")),
+        match store.meta_value(layout::checkpoint_key(consumer, partition))? {
+            Some(stored) => layout::parse_position(&stored).ok_or_else(|| store.corrupt("a checkpoint")),
             None => Ok(Position::START),
         }
     }
@@ -112,7 +112,7 @@ impl Journal for Embedded {
         let mut records = Vec::new();
         let mut bytes = 0;
         for entry in store.db.snapshot().range(&store.journal, low..high) {
-            let (key, payload) = entry.into_inner().map_err(fault)?;
+            let (key, payload) = entry.into_inner().map_err(|error| store.fault(error))?;
             let mut after = next;
             let Some(Stored { offset, id }) = after.pass_stored(&key, &payload)? else {
                 next = after;

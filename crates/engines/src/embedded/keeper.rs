@@ -161,11 +161,15 @@ impl Keeping {
 
     /// Opens the store again, as often as it takes.
     fn open_again(&mut self) -> Result<(), Ended> {
+        let mut is_said = false;
         loop {
             self.pause(self.wait)?;
             self.wait = (self.wait * 2).min(self.place.settings.reopen_after * AGAIN_MAX);
             if let Some(free_bytes) = self.place.shared.room.lacks(0) {
-                tracing::debug!(free_bytes, "the store is not opened before there is room");
+                if !std::mem::replace(&mut is_said, true) {
+                    let store = self.place.folder.display();
+                    tracing::warn!(%store, free_bytes, "there is no room to open the store again: it waits for some");
+                }
                 self.wait = self.place.settings.reopen_after;
                 continue;
             }

@@ -16,7 +16,7 @@ use super::Settings;
 use super::forget::Forgotten;
 use super::keeper::Keeper;
 use super::layout::{self, FOLDER_ID_KEY, PARTITIONS_KEY};
-use super::store::{Store, corrupt, fault};
+use super::store::{Store, named};
 use crate::families::StoredFamily;
 use crate::ports::{EngineError, Table};
 use crate::{DiskRoom, Families, FamilyPlace, Scans};
@@ -125,23 +125,44 @@ pub(super) fn open_all(
 fn stored_families(first: &Store, settings: &Settings) -> Result<Vec<StoredFamily>, EngineError> {
     let mut families = Vec::new();
     for entry in first.meta.prefix(layout::FAMILY_PREFIX) {
-        let (key, value) = entry.into_inner().map_err(fault)?;
-        families.push(layout::parse_family(&key, &value).ok_or_else(|| corrupt("a family of partitions"))?);
+        let (key, value) = entry.into_inner().map_err(|error| first.fault(error))?;
+        families.push(layout::parse_family(&key, &value).ok_or_else(|| first.corrupt("a family of partitions"))?);
     }
-    if families.is_empty()
-        && let Some(stored) = first.meta.get(PARTITIONS_KEY).map_err(fault)?
-    {
-        let count = stored.as_ref().try_into().map_err(|_| corrupt("the number of partitions"))?;
+    let Some(stored) = first.meta_value(PARTITIONS_KEY)? else {
+        return if families.is_empty() { Ok(families) } else { Err(first.corrupt("the number of partitions")) };
+    };
+    let count = stored.as_ref().try_into().map_err(|_| first.corrupt("the number of partitions"))?;
+    let count = u16::from_be_bytes(count);
+    if families.is_empty() {
         let name = settings.families.first().map_or("", |family| family.name);
-        families.push(StoredFamily { name: name.to_owned(), first: 0, count: u16::from_be_bytes(count) });
+        families.push(StoredFamily { name: name.to_owned(), first: 0, count });
     }
+    check_places(first.folder(), &families, count)?;
     Ok(families)
+}
+
+/// Refuses families that do not lie one behind the other, or are not all of the `count` partitions.
+fn check_places(folder: &Path, families: &[StoredFamily], count: u16) -> Result<(), EngineError> {
+    let mut in_order: Vec<&StoredFamily> = families.iter().collect();
+    in_order.sort_unstable_by_key(|family| family.first);
+    let mut next = 0;
+    for family in &in_order {
+        let is_in_its_place = family.first == next && family.count > 0;
+        next = if is_in_its_place { family.first.saturating_add(family.count) } else { u16::MAX };
+    }
+    if next == count {
+        return Ok(());
+    }
+    let told = in_order.iter().map(|one| format!("{} has {} from {} on", one.name, one.count, one.first));
+    let told = told.collect::<Vec<_>>().join(", ");
+    let what = format!("the families of its {count} partitions do not fit together ({told})");
+    Err(named(folder, EngineError::Corrupt(what)))
 }
 
 /// The number by which folders of one whole know each other; a new one where there is none yet.
 fn folder_id(store: &Store) -> Result<u64, EngineError> {
-    match store.meta.get(FOLDER_ID_KEY).map_err(fault)? {
-        Some(id) => layout::number(&id).ok_or_else(|| corrupt("the folder's number")),
+    match store.meta_value(FOLDER_ID_KEY)? {
+        Some(id) => layout::number(&id).ok_or_else(|| store.corrupt("the folder's number")),
         None => Ok(RandomState::new().hash_one(store.folder())),
     }
 }
@@ -157,14 +178,16 @@ fn open_other(place: &Place, family: &FamilyPlace, is_new: bool, id: u64) -> Res
     if is_new {
         if !store.is_empty()? {
             return Err(EngineError::Corrupt(format!(
-                "{shown} holds {name} of another data folder, or of a newer backup than the rest: move it away, or \
-                 restore all folders from one backup"
+                "{shown} holds {name}, of which {} knows nothing: one of them is of another data folder or of another \
+                 backup, or files of the latter are missing (its write-ahead log, *.jnl): restore all folders from one \
+                 backup, or move {shown} away if it is foreign",
+                place.path.join(FIRST_FOLDER).display()
             )));
         }
         let mut batch = store.db.batch().durability(Some(PersistMode::SyncAll));
         batch.insert(&store.meta, FOLDER_ID_KEY, id.to_be_bytes());
-        batch.commit().map_err(fault)?;
-    } else if store.meta.get(FOLDER_ID_KEY).map_err(fault)?.as_deref() != Some(&id.to_be_bytes()[..]) {
+        batch.commit().map_err(|error| store.fault(error))?;
+    } else if store.meta_value(FOLDER_ID_KEY)?.as_deref() != Some(&id.to_be_bytes()[..]) {
         return Err(EngineError::Corrupt(format!(
             "{shown} is of another data folder: restore all folders from one backup"
         )));
@@ -182,7 +205,7 @@ fn enter(first: &Store, families: &Families, id: u64) -> Result<(), EngineError>
         let (key, value) = layout::family_entry(family);
         batch.insert(&first.meta, key, value);
     }
-    batch.commit().map_err(fault)
+    batch.commit().map_err(|error| first.fault(error))
 }
 
 #[cfg(test)]

@@ -100,6 +100,91 @@ async fn a_folder_that_is_missing_or_of_other_data_is_named() {
     fs::remove_dir_all(home.path().join("store")).unwrap();
     let newer = refusal(home.path(), &both);
     assert!(newer.contains("store-chat holds chat"), "{newer}");
+    let first = home.path().join("store");
+    assert!(newer.contains(&format!("of which {} knows nothing", first.display())), "{newer}");
+}
+
+/// A family whose stored number of partitions was another was believed, until something asked for one of them.
+#[tokio::test]
+async fn families_that_do_not_fit_together_are_named() {
+    let both = [social(None), chat()];
+    let (social, chat): (&[u8], &[u8]) = (b"social", b"chat");
+    for (name, places) in [(chat, [0_u8, 1, 0, 5]), (chat, [0, 2, 0, 1]), (chat, [0, 1, 0, 0]), (social, [0, 0, 0, 2])]
+    {
+        let home = tempfile::tempdir().unwrap();
+        drop(open(home.path(), &settings(&both)).unwrap());
+        let alone = settings(&both);
+        let store = Store::open(&Place::first(home.path(), &alone, &Shared::new(home.path(), &alone))).unwrap();
+        store.meta.insert([layout::FAMILY_PREFIX, name].concat(), places).unwrap();
+        drop(store);
+        let refused = refusal(home.path(), &both);
+        let first = home.path().join("store");
+        assert!(refused.contains(&format!("{}: the families of its 2 partitions", first.display())), "{refused}");
+        assert!(refused.contains("chat has") && refused.contains("restore all folders"), "{refused}");
+    }
+}
+
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_in(&path) } else { vec![path] }).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in files_in(from) {
+        let there = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(there.parent().unwrap()).unwrap();
+        fs::copy(file, there).unwrap();
+    }
+}
+
+/// Refusals said `Unrecoverable`, `InvalidVersion(None)` or `failed to fill whole buffer`, of no folder; and a first
+/// store without its log blamed another, while one without its marker was made anew.
+#[tokio::test]
+async fn a_store_whose_file_is_missing_or_damaged_is_named_and_never_made_anew() {
+    let (home, both) = (tempfile::tempdir().unwrap(), settings(&[social(None), chat()]));
+    let engines = open(home.path(), &both).unwrap();
+    commit(&engines, 0, POST).await;
+    commit(&engines, 1, TALK).await;
+    drop(engines);
+    crate::embedded::compact(home.path(), &both).unwrap();
+    let mut refused = 0;
+    for file in files_in(home.path()) {
+        for damage in [None, Some(&b""[..]), Some(b"\xff\xfe damaged")] {
+            let folder = tempfile::tempdir().unwrap();
+            copy(home.path(), folder.path());
+            let damaged = folder.path().join(file.strip_prefix(home.path()).unwrap());
+            match damage {
+                None => fs::remove_file(&damaged).unwrap(),
+                Some(bytes) => fs::write(&damaged, bytes).unwrap(),
+            }
+            let told = || format!("{} as {damage:?}", damaged.display());
+            match open(folder.path(), &both) {
+                Ok(engines) => {
+                    // What nothing needs, or only reads need.
+                    for (partition, table) in [(0, POST), (1, TALK)] {
+                        let read = engines.tables.get(&RowKey::single(table, "p")).await;
+                        assert!(!matches!(read, Ok(None)), "{}: partition {partition} is empty", told());
+                        let Err(error) = read else { continue };
+                        let error = error.to_string();
+                        assert!(
+                            error.contains(&folder.path().join("store").display().to_string()),
+                            "{}: {error}",
+                            told()
+                        );
+                    }
+                }
+                Err(error) => {
+                    refused += 1;
+                    let error = error.to_string();
+                    let store = damaged.strip_prefix(folder.path()).unwrap().components().next().unwrap();
+                    let store = folder.path().join(store);
+                    let is_named = error.contains(&store.display().to_string());
+                    assert!(is_named && error.contains("restore"), "{}: {error}", told());
+                }
+            }
+        }
+    }
+    assert!(refused > 20, "{refused}");
 }
 
 #[tokio::test]

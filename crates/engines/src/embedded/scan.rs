@@ -9,7 +9,7 @@ use fjall::{Readable, Slice, Snapshot};
 
 use super::gaps::{Moment, Stretch, successor};
 use super::layout::{self, Cell, StoredRange};
-use super::store::{Store, corrupt, fault};
+use super::store::Store;
 use crate::ports::{EngineError, KeyRange, Order, Row, Table};
 
 /// Dead rows in a run that are worth a gap.
@@ -108,8 +108,8 @@ impl Scan {
                 Order::Descending => self.rows.next_back(),
             };
             let Some(row) = row else { break Progress::Done };
-            let (key, stored) = row.into_inner().map_err(fault)?;
-            let cell = Cell::parse(&stored).ok_or_else(|| corrupt("a row"))?;
+            let (key, stored) = row.into_inner().map_err(|error| self.store.fault(error))?;
+            let cell = Cell::parse(&stored).ok_or_else(|| self.store.corrupt("a row"))?;
             if let Some(value) = cell.value() {
                 self.learn();
                 self.run = None;

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use fjall::compaction::filter::Factory;
 use fjall::config::PinningPolicy;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, Slice};
 use parking_lot::RwLock;
 
 use super::forget::{Forgetting, Forgotten};
@@ -95,6 +96,10 @@ impl Store {
         std::fs::create_dir_all(path).map_err(unavailable)?;
         let (forgotten, scans) = (Arc::clone(&shared.forgotten), Arc::clone(&shared.scans));
         if !Self::is_there(folder)? {
+            if torn::was_written(folder).map_err(|error| named(folder, fault(error.into())))? {
+                let what = format!("the file {STORE_MARKER} of the store is missing");
+                return Err(named(folder, EngineError::Corrupt(what)));
+            }
             let unfinished = folder.with_extension(UNFINISHED_EXTENSION);
             for left in [folder, &unfinished] {
                 remove_folder(left).map_err(unavailable)?;
@@ -110,7 +115,8 @@ impl Store {
             // Filters stay in memory (about 10 bits a row in the upper levels, where they are whole): the committer
             // asks them for every versioned row, and most rows are new.
             let options = KeyspaceCreateOptions::default().filter_block_pinning_policy(PinningPolicy::all(true));
-            db.keyspace(name, || options.max_memtable_size(write_buffer_bytes)).map_err(fault)
+            let opened = db.keyspace(name, || options.max_memtable_size(write_buffer_bytes));
+            opened.map_err(|error| named(folder, fault(error)))
         };
         let rows = keyspace(ROWS, settings.write_buffer_bytes)?;
         let journal = keyspace("journal", settings.write_buffer_bytes)?;
@@ -130,9 +136,26 @@ impl Store {
         &self.folder
     }
 
+    /// Value of `key` among the counters.
+    pub(super) fn meta_value(&self, key: impl AsRef<[u8]>) -> Result<Option<Slice>, EngineError> {
+        self.meta.get(key).map_err(|error| self.fault(error))
+    }
+
+    /// Error for callers of a failed read, which names the store.
+    #[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+    pub(super) fn fault(&self, error: fjall::Error) -> EngineError {
+        named(&self.folder, fault(error))
+    }
+
+    /// Stored bytes that nothing here wrote.
+    pub(super) fn corrupt(&self, what: &str) -> EngineError {
+        named(&self.folder, corrupt(what))
+    }
+
     /// Whether nobody ever wrote to it.
     pub(super) fn is_empty(&self) -> Result<bool, EngineError> {
-        Ok(self.rows.is_empty().map_err(fault)? && self.journal.is_empty().map_err(fault)?)
+        let is_empty = |keyspace: &Keyspace| keyspace.is_empty().map_err(|error| self.fault(error));
+        Ok(is_empty(&self.rows)? && is_empty(&self.journal)?)
     }
 
     /// Learns the ends of the partitions that are kept here.
@@ -149,16 +172,17 @@ impl Store {
 
     /// End of a partition: its last mark, and what was appended since.
     fn find_tail(&self, partition: Partition) -> Result<Mark, EngineError> {
-        let stored = self.meta.get(layout::mark_key(partition)).map_err(fault)?;
+        let stored = self.meta_value(layout::mark_key(partition))?;
         let mut mark = match &stored {
-            Some(bytes) => Mark::parse(bytes).ok_or_else(|| corrupt("a journal mark"))?,
+            Some(bytes) => Mark::parse(bytes).ok_or_else(|| self.corrupt("a journal mark"))?,
             None => Mark::default(),
         };
         let from = layout::entry_key(partition, mark.next.offset);
         let to = layout::entry_key(partition, Offset(u64::MAX));
         for entry in self.journal.range(from..to) {
-            let (key, payload) = entry.into_inner().map_err(fault)?;
-            if mark.next.pass_stored(&key, &payload)?.is_some() {
+            let (key, payload) = entry.into_inner().map_err(|error| self.fault(error))?;
+            let stored = mark.next.pass_stored(&key, &payload).map_err(|error| named(&self.folder, error))?;
+            if stored.is_some() {
                 mark.appended_bytes += payload.len() as u64;
             }
         }
@@ -178,15 +202,21 @@ fn open_database(folder: &Path, settings: &Settings, forgotten: &Arc<Forgotten>)
         let builder = builder.with_compaction_filter_factories(Arc::new(rows_only));
         catch_unwind(AssertUnwindSafe(|| builder.max_journaling_size(LOG_BYTES_MAX).open()))
     };
-    let damaged = |cause: &dyn Display| {
-        EngineError::Corrupt(format!("{}: the write-ahead log is damaged ({cause})", folder.display()))
-    };
+    let damaged = |cause: &dyn Display| named(folder, EngineError::Corrupt(cause.to_string()));
     match open() {
-        Ok(Err(fjall::Error::JournalRecovery(cause))) => Err(damaged(&cause)),
+        Ok(Err(fjall::Error::JournalRecovery(cause))) => {
+            Err(damaged(&format_args!("the write-ahead log is damaged ({cause})")))
+        }
         // The store asserts some of what it reads, in debug builds more of it: that is damage too.
-        Err(_) => Err(EngineError::Corrupt(format!("{}: the store cannot be read", folder.display()))),
+        Err(_) => Err(damaged(&"the store cannot be read")),
         Ok(Err(fjall::Error::Locked)) => Err(in_use(folder)),
-        Ok(opened) => opened.map_err(fault),
+        // Nobody takes files away while it is open: it is not whole.
+        Ok(Err(fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))))
+            if error.kind() == ErrorKind::NotFound =>
+        {
+            Err(damaged(&format_args!("a file of the store is missing ({error})")))
+        }
+        Ok(opened) => opened.map_err(|error| named(folder, fault(error))),
     }
 }
 
@@ -207,10 +237,26 @@ pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
 pub(super) fn fault(error: fjall::Error) -> EngineError {
     match error {
         fjall::Error::Poisoned => EngineError::Unavailable("an earlier write to disk failed".into()),
-        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
-            EngineError::Unavailable(error.to_string())
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => match error.kind() {
+            // A file that ends too early, or points before its beginning, stays so.
+            ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput => {
+                EngineError::Corrupt(format!("a file of the store is damaged ({error})"))
+            }
+            _ => EngineError::Unavailable(error.to_string()),
+        },
+        other => EngineError::Corrupt(format!("the store is damaged ({other:?})")),
+    }
+}
+
+/// `error` of the store in `folder`, which it names; and what is to be done about damage.
+pub(super) fn named(folder: &Path, error: EngineError) -> EngineError {
+    let shown = folder.display();
+    match error {
+        EngineError::Corrupt(what) => {
+            EngineError::Corrupt(format!("{shown}: {what}: restore all folders from one backup"))
         }
-        other => EngineError::Corrupt(other.to_string()),
+        EngineError::Unavailable(cause) => EngineError::Unavailable(format!("{shown}: {cause}")),
+        other => other,
     }
 }
 

@@ -12,7 +12,6 @@ use super::group::{Done, Work};
 use super::keeper::Life;
 use super::layout::{self, Cell, StoredRow};
 use super::scan::{Most, Progress, Scan};
-use super::store::{corrupt, fault};
 use crate::limits::{check_partition_key, check_row_key, check_value, check_write};
 use crate::ports::{Batch, EngineError, KeyRange, Order, Replaced, Row, RowKey, Table, Tables, Unique};
 
@@ -35,9 +34,10 @@ impl Embedded {
 
     /// The value of one row. Copied: what the store hands out keeps a whole block in memory.
     fn value(life: &Life, snapshot: &Snapshot, key: &RowKey) -> Result<Option<Bytes>, EngineError> {
-        let stored = snapshot.get(&life.store.rows, layout::row_key(key)).map_err(fault)?;
+        let store = &life.store;
+        let stored = snapshot.get(&store.rows, layout::row_key(key)).map_err(|error| store.fault(error))?;
         let Some(stored) = stored else { return Ok(None) };
-        let cell = Cell::parse(&stored).ok_or_else(|| corrupt("a row"))?;
+        let cell = Cell::parse(&stored).ok_or_else(|| store.corrupt("a row"))?;
         Ok(cell.value().map(Bytes::copy_from_slice))
     }
 

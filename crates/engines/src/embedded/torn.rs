@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::layout;
+use super::store::named;
 use crate::ports::EngineError;
 
 // The store's log (format 3): entries of a tag and fields, numbers little endian; zeros after the last one.
@@ -42,6 +43,12 @@ const SEQUENCE_END: u64 = 1 << 63;
 /// checkpoint's does.
 const META_MIN: u64 = 3;
 
+/// Folders of the store: one of all keyspaces, and in that of each one of its sorted files.
+const KEYSPACES_FOLDER: &str = "keyspaces";
+const TABLES_FOLDER: &str = "tables";
+/// The file of a keyspace that tells which of its sorted files count; it is there from its making on.
+const CURRENT_FILE: &str = "current";
+
 /// Ending of files that hold what was cut off.
 const TORN_EXTENSION: &str = "torn";
 /// Bytes that are read at once.
@@ -50,9 +57,15 @@ static ZEROS: [u8; READ_BYTES] = [0; READ_BYTES];
 
 /// Looks through the logs in `folder`; cuts off what a kill or a power loss tore.
 pub(super) fn check(folder: &Path) -> Result<(), EngineError> {
+    check_keyspaces(folder)?;
     let mut sequence = None;
     let mut torn: Option<Log> = None;
-    for path in logs(folder).map_err(|error| unavailable(folder, &error))? {
+    let logs = logs(folder).map_err(|error| unavailable(folder, &error))?;
+    if logs.is_empty() {
+        // A store always has one, from its making on.
+        return Err(named(folder, EngineError::Corrupt("its write-ahead log (a file *.jnl) is missing".to_owned())));
+    }
+    for path in logs {
         let log = Log::read(&path, &mut sequence).map_err(|error| unavailable(&path, &error))?;
         if let Some(torn) = torn.as_ref().filter(|_| log.used > 0) {
             return Err(torn.damaged(&format!("{} was written after it", path.display())));
@@ -64,6 +77,48 @@ pub(super) fn check(folder: &Path) -> Result<(), EngineError> {
         Some(at) => Err(log.damaged(&format!("a whole write stands behind it, at byte {at}"))),
         None => log.cut_off().map_err(|error| unavailable(&log.path, &error)),
     }
+}
+
+/// Whether anything was ever written to the store in `folder`, whole or not: to a log, or to a sorted file.
+pub(super) fn was_written(folder: &Path) -> io::Result<bool> {
+    if !folder.try_exists()? {
+        return Ok(false);
+    }
+    for log in logs(folder)? {
+        if last_written(File::open(log)?, 0)? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(!written_keyspaces(folder)?.is_empty())
+}
+
+/// Folders of keyspaces that have sorted files.
+fn written_keyspaces(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let (keyspaces, mut written) = (folder.join(KEYSPACES_FOLDER), Vec::new());
+    if !keyspaces.try_exists()? {
+        return Ok(written);
+    }
+    for keyspace in fs::read_dir(keyspaces)? {
+        let keyspace = keyspace?.path();
+        let tables = keyspace.join(TABLES_FOLDER);
+        if tables.try_exists()? && fs::read_dir(tables)?.next().is_some() {
+            written.push(keyspace);
+        }
+    }
+    Ok(written)
+}
+
+/// Refuses a keyspace that has sorted files and not the one that tells which of them count: the store would make it
+/// anew, and remove them.
+fn check_keyspaces(folder: &Path) -> Result<(), EngineError> {
+    for keyspace in written_keyspaces(folder).map_err(|error| unavailable(folder, &error))? {
+        let current = keyspace.join(CURRENT_FILE);
+        if !current.try_exists().map_err(|error| unavailable(&current, &error))? {
+            let what = format!("the file {} is missing", current.display());
+            return Err(named(folder, EngineError::Corrupt(what)));
+        }
+    }
+    Ok(())
 }
 
 fn unavailable(path: &Path, error: &io::Error) -> EngineError {
@@ -168,7 +223,8 @@ impl Log {
 
     fn damaged(&self, why: &str) -> EngineError {
         EngineError::Corrupt(format!(
-            "{}: the write-ahead log is damaged at byte {} ({why}); nothing was changed",
+            "{}: the write-ahead log is damaged at byte {} ({why}), nothing was changed: restore all folders from one \
+             backup",
             self.path.display(),
             self.whole
         ))

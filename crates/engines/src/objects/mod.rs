@@ -35,7 +35,7 @@ impl FileObjects {
     /// [`EngineError::Unavailable`] when the folder cannot be written.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
         let files = Files { root: path.to_owned(), written: AtomicU64::new(0) };
-        files.prepare().map_err(|error| unavailable(&error))?;
+        files.prepare().map_err(|error| EngineError::Unavailable(format!("{}: {error}", path.display())))?;
         Ok(Self { files: Arc::new(files), calls: Arc::new(Semaphore::new(CALLS_MAX)) })
     }
 
