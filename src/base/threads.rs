@@ -2,7 +2,7 @@
 //!
 //! Work on a thread of its own uses the runtime's clock, and may live on for a moment when the runtime is dropped: at a
 //! start that is refused, or in a test that ends. Its next wait would panic then. So the runtime holds a task that does
-//! nothing, and which it drops before its clock: with the task the work ends, and the drop waits until it is not polled.
+//! nothing, and which it drops before its clock: the work ends with the task, and the drop waits until nobody polls it.
 
 use std::future::poll_fn;
 use std::io;
@@ -77,7 +77,7 @@ mod tests {
     /// Waits again and again; what it holds tells when it is dropped.
     async fn wait_for_ever(_held: mpsc::Sender<()>) {
         loop {
-            tokio::time::sleep(Duration::from_micros(10)).await;
+            tokio::time::sleep(Duration::from_micros(10)).await; // poll
         }
     }
 

@@ -2,10 +2,10 @@
 //!
 //! The owner of such a record says what follows as it settles. That waits in memory, bounded, and a *bearer* a
 //! partition hands it in to the owners of people's partitions, each of which knows what it has taken (`taken.rs`): so
-//! whatever comes between, nothing is told twice, and nothing is left out. Partitions wait for no other: one that refuses
-//! something is told no more of that round, in its order, and asked again in the next, while the others are told. What an earlier life left, and what had no
-//! room, is read from the log. Neither side waits for the other: what is made of it has a number of its own, which is
-//! above every horizon of people that was shown before.
+//! whatever comes between, nothing is told twice, and nothing is left out. Partitions wait for no other: one that
+//! refuses something is told no more in that round, to keep its order, and the others are told. What an earlier life
+//! left, and what had no room, is read from the log. Neither side waits for the other: what is made of it has a number
+//! of its own, which is above every horizon of people that was shown before.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -380,7 +380,7 @@ fn people_are_told_once_of_what_concerns_them_whoever_sleeps() {
     assert!(told > 10 * runs, "{told}");
 }
 
-/// What a partition refused kept all others from what followed, for as long as it refused.
+/// A partition that refused something kept all others from what followed, for as long as it did.
 #[test]
 fn a_partition_that_refuses_keeps_nobody_else_from_what_follows() {
     let verdict = play(async {

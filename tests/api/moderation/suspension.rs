@@ -339,8 +339,8 @@ async fn a_like_that_was_done_is_answered_as_done_whatever_hides_the_post_meanwh
     }
 }
 
-/// Posts that were published were answered 410 when their author was suspended just then, as were those that a key asked
-/// for again, and reposts of somebody who was.
+/// Posts that were published were answered 410 when their author was suspended just then, as were those that a key
+/// asked for again, and reposts of somebody who was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_published_is_answered_as_done_whoever_is_suspended_meanwhile() {
     let world = World::new().await;

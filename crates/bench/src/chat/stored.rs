@@ -61,13 +61,13 @@ pub fn run(bench: &mut Bench) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(bench, messages, conversations))
 }
 
-/// The same of ten million messages over a million conversations.
+/// Measures ten million messages over a million conversations in the same way.
 pub fn run_many(bench: &mut Bench) -> Result<()> {
     let (messages, conversations) = (bench.size(10_000_000, 300_000), bench.size(1_000_000, 120_000));
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measure(bench, messages, conversations))
 }
 
-/// As many pairs, of as few people as can have them.
+/// Pairs of people: so many, of as few people as can have them.
 async fn pairs(world: &mut World, conversations: usize) -> Result<Vec<Pair>> {
     let mut count = 2;
     while count * (count - 1) / 2 < conversations {
