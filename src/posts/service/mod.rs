@@ -121,9 +121,9 @@ impl Posts {
     }
 
     /// A post that was published, as its `author` reads it. What hides it since then, a suspension of theirs or of who
-    /// is passed on, or a block, does not undo that: it is answered as done.
+    /// is passed on, or a block, does not undo that: it is answered as done. A deletion does.
     async fn own(&self, author: Id, post: &Arc<PostRecord>) -> Result<Post> {
-        if post.deleted {
+        if post.deleted || self.went_with_its_original(post).await? {
             return Err(Error::gone("post"));
         }
         let shown = match self.views.render_one(Some(author), Place::ById, post).await? {
@@ -131,6 +131,13 @@ impl Posts {
             shown => shown,
         };
         shown.ok_or_else(|| Error::gone("post"))
+    }
+
+    /// Whether it is a bare repost of what is deleted, or whose author is gone: those go with it.
+    async fn went_with_its_original(&self, post: &PostRecord) -> Result<bool> {
+        let Some(original) = post.repost_of.filter(|_| post.is_bare_repost()) else { return Ok(false) };
+        let is_there = self.core.store.post_or_gone(original.id).await?.is_some_and(|original| !original.deleted);
+        Ok(!is_there || self.core.store.account(original.author).await?.is_none())
     }
 
     /// Answer to who passes on a post again: the bare repost `made` that is there; remembered for the key.

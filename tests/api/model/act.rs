@@ -164,8 +164,11 @@ impl Story {
             app.posts().publish(self.people[me], new, None).await
         {
             let mut told = self.told.lock();
-            if let (Some(original), true) = (post.repost_of, post.text.is_empty()) {
-                told.bare.insert(post.id, original.id);
+            // The answer does not say of what it is where that is hidden by now.
+            let through = target.map(|target| told.bare.get(&target).copied().unwrap_or(target));
+            let original = post.repost_of.map(|original| original.id).or(through);
+            if let (Some(original), true) = (original, post.text.is_empty()) {
+                told.bare.insert(post.id, original);
             }
             told.posts.insert(post.id, (me, Known::There));
         }
