@@ -19,7 +19,7 @@ use super::fold::{self, line, needs};
 use super::notices;
 use crate::base::error::{Error, Result};
 use crate::base::limits::chat::{
-    CONVERSATIONS_CACHED_BYTES_MAX, CONVERSATIONS_CACHED_MAX, DAMAGED_TOLD_MAX, GROUP_MEMBERS_MAX, GROUP_RECORD_ROWS,
+    CONVERSATIONS_CACHED_BYTES_MAX, CONVERSATIONS_CACHED_FIRST, DAMAGED_TOLD_MAX, GROUP_MEMBERS_MAX, GROUP_RECORD_ROWS,
     PEOPLE_EVER_MAX,
 };
 use crate::data::families;
@@ -58,7 +58,7 @@ pub struct Decoded(Arc<Cache<Id, Folded, ByBytes>>);
 
 impl Default for Decoded {
     fn default() -> Self {
-        let (count, bytes) = (CONVERSATIONS_CACHED_MAX, CONVERSATIONS_CACHED_BYTES_MAX);
+        let (count, bytes) = (CONVERSATIONS_CACHED_FIRST, CONVERSATIONS_CACHED_BYTES_MAX);
         Self(Arc::new(Cache::with_weighter(count, bytes, ByBytes)))
     }
 }

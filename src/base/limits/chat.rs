@@ -26,9 +26,9 @@ pub const EDITS_MAX: u32 = 100;
 pub const PEOPLE_EVER_MAX: usize = 4_000;
 /// Members at most, whatever the setting says: a record makes a row or two for each.
 pub const GROUP_MEMBERS_MAX: usize = 1_000;
-/// Conversations whose state stays decoded with their owner; the least used make room, and are read again.
-pub const CONVERSATIONS_CACHED_MAX: usize = 100_000;
-/// Bytes that they take; beyond, as above.
+/// Conversations for whose state an owner's cache makes room at first; small ones may be more.
+pub const CONVERSATIONS_CACHED_FIRST: usize = 100_000;
+/// Bytes of the states that stay decoded with an owner; the least used make room, and are read again.
 pub const CONVERSATIONS_CACHED_BYTES_MAX: u64 = 64 << 20;
 /// Damaged conversations that are remembered to have been told of; of others the log tells again.
 pub const DAMAGED_TOLD_MAX: usize = 1_000;
